@@ -1,0 +1,96 @@
+"""Suspects: a run whose process died under it twice runs alone in a child process, so that it kills nobody else.
+
+Started as `python -m processors.alone RUN TOKEN`; the child writes down how the run ended, under its parent's lease.
+"""
+
+import asyncio
+import os
+import random
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+from processors.attempt import LOST, Attempt, Tools
+from processors.event import Readings
+from processors.handler import REGISTERED, by_name
+from processors.outbound.upstream import Upstreams
+from receiver import log
+from receiver.load import load_modules, put_on_path
+from receiver.metrics import Metrics
+from receiver.settings import Settings, load
+from receiver.store import Store, open_store, runs
+from receiver.store.runs import Claimed, Verdict
+
+CONFIG = "POSTERN_CONFIG"
+
+
+class ChildRuns:
+    """The parent's side: `await child_runs(run, timeout_s)`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        if settings.path is not None:
+            self._environment[CONFIG] = str(settings.path)
+
+    async def __call__(self, run: Claimed, timeout_s: float) -> Verdict | None:
+        """None where the child wrote the end down itself; a verdict where it died, or took too long."""
+        child = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "processors.alone", str(run.id), str(run.token),
+            stdin=asyncio.subprocess.PIPE,  # never written: its end tells the child that we are gone
+            env=self._environment,
+            start_new_session=True,  # a Ctrl-C at our terminal is for us to pass on
+        )  # fmt: skip
+        try:
+            code = await asyncio.wait_for(child.wait(), timeout_s + 5.0)
+        except TimeoutError:
+            return Verdict("waiting", "timeout", f"took longer than {timeout_s:g} s, alone", failure=True)
+        finally:
+            if child.returncode is None:
+                child.kill()
+                await child.wait()
+        if code == 0:
+            return None
+        ended = f"signal {-code}" if code < 0 else f"exit code {code}"
+        return Verdict("parked", "crashed", f"its process died twice, and then the child that ran it alone: {ended}")
+
+
+def main() -> None:
+    run_id, token = int(sys.argv[1]), int(sys.argv[2])
+    log.set_up()
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    settings = load()
+    put_on_path(settings.root)
+    load_modules(settings.handlers.modules)
+    store = open_store(settings.store.url)
+    claimed = store.write_from_thread(lambda tx: runs.claimed(tx, [run_id], token))
+    for run in claimed:
+        asyncio.run(_run(settings, store, run))
+    store.close()
+    sys.stdout.flush()
+    os._exit(0)  # a handler's thread may still hang
+
+
+def _die_with_parent() -> None:
+    sys.stdin.buffer.read()
+    os._exit(3)
+
+
+async def _run(settings: Settings, store: Store, run: Claimed) -> None:
+    upstreams = Upstreams(settings)
+    tools = Tools(
+        store,
+        Readings(settings),
+        upstreams,
+        Metrics(),
+        settings.worker,
+        ThreadPoolExecutor(1, "handler"),
+        random.random,
+    )
+    verdict = await Attempt(tools, by_name(REGISTERED)[run.handler], run).run()
+    if verdict is not LOST:
+        await store.insist(lambda tx: runs.finish(tx, run, verdict))
+    await upstreams.aclose()
+
+
+if __name__ == "__main__":
+    main()

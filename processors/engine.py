@@ -1,0 +1,218 @@
+"""The engine: claims due runs, gives each a slot, and writes down how it ended. One event loop in a thread of its own.
+
+    hint or sweep ─▶ wake ─▶ claim a batch (routing on the way) ─▶ a task each: attempt ─▶ finish, free the slot, wake
+
+It never runs on the web server's loop: a handler that blocks must not hold up a vendor. Leases are renewed by the
+sweep's thread, and only for attempts that still have time.
+"""
+
+import asyncio
+import logging
+import random
+import threading
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from processors.attempt import LOST, Attempt, Tools
+from processors.event import Readings
+from processors.handler import Handler
+from processors.outbound.upstream import Upstreams
+from processors.router import router
+from receiver.metrics import Metrics
+from receiver.settings import Settings
+from receiver.store import Store, Transaction, Unavailable, processes, runs
+from receiver.store.runs import Claimed, Verdict
+
+log = logging.getLogger("postern.engine")
+
+SUSPECT_LAPSES = 2  # a run whose lease ran out so often is next run alone
+CHILDREN = 2  # suspects at once
+DRAIN_S = 8.0
+RENEWED_LONGER_S = 10.0  # than an attempt may take: time to write down that it was too long
+PRESENCE_S = 5.0  # between two signs of life, and two looks at who else lives
+MISSING_LOOK_S = 60.0
+STORE_PAUSE_S = 0.5
+NEVER = float("inf")
+GIVEN_BACK = Verdict("waiting", reason="given back at shutdown")
+
+Alone = Callable[[Claimed, float], Awaitable[Verdict | None]]
+"""Runs a claimed run in a child process, for so many seconds. None: the child has written down how it ended."""
+
+
+@dataclass(slots=True)
+class Active:
+    """A run being worked on by this process; its lease is renewed until `renew_until`, on the monotonic clock."""
+
+    run: Claimed
+    renew_until: float = NEVER
+    attempt: Attempt | None = None
+
+
+class Engine:
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        handlers: Mapping[str, Handler],
+        metrics: Metrics,
+        alone: Alone,
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._handlers = handlers
+        self._metrics = metrics
+        self._alone = alone
+        self._active: dict[tuple[int, int], Active] = {}  # by run and token: a lost run may come back to us
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.new_event_loop()
+        self._wanted = asyncio.Event()
+        self._woken = False
+        self._starved = False
+        self._stopping = False
+        self._children = asyncio.Semaphore(CHILDREN)
+        self._threads = ThreadPoolExecutor(settings.worker.concurrency, "handler")
+        self._upstreams = Upstreams(settings)
+        self._tools = Tools(
+            store, Readings(settings), self._upstreams, metrics, settings.worker, self._threads, random.random
+        )
+        self._present_at = self._missing_looked_at = time.monotonic()
+        offers = [offer for handler in dict.fromkeys(handlers.values()) for offer in handler.offers()]
+        self._process = store.write_from_thread(lambda tx: processes.register(tx, "worker", offers=offers))
+        self._route = router(store.write_from_thread(processes.live_patterns))
+        self._thread = threading.Thread(target=self._main, name="engine", daemon=True)
+        self._thread.start()
+
+    # ── from other threads ──
+
+    def wake(self) -> None:
+        """There may be work. Any thread; returns at once."""
+        if not self._woken:
+            self._woken = True
+            self._loop.call_soon_threadsafe(self._wanted.set)
+
+    def look(self) -> None:
+        """The sweep's turn: renew our leases, take back expired ones, see what came due, and who else is alive."""
+        now = time.monotonic()
+        held = [key for key, active in list(self._active.items()) if now < active.renew_until]
+        if self._store.write_from_thread(lambda tx: self._look(tx, held)):
+            self.wake()
+        if now - self._present_at > PRESENCE_S:
+            self._present_at = now
+            self._route = router(self._store.write_from_thread(self._present))
+        if now - self._missing_looked_at > MISSING_LOOK_S:
+            self._missing_looked_at = now
+            self._store.write_from_thread(runs.park_missing)
+
+    def _look(self, tx: Transaction, held: list[tuple[int, int]]) -> bool:
+        runs.renew(tx, held, self._settings.worker.lease_s)
+        runs.sweep(tx)
+        return runs.has_due(tx, list(self._handlers))
+
+    def _present(self, tx: Transaction) -> list[tuple[str, str, str]]:
+        processes.seen(tx, self._process)
+        return processes.live_patterns(tx)
+
+    def stop(self) -> None:
+        """Claim nothing more, let attempts end within the deadline, give the other leases back."""
+        asyncio.run_coroutine_threadsafe(self._drain(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._store.write_from_thread(lambda tx: processes.stopped(tx, self._process))
+
+    # ── on the engine's loop ──
+
+    def _main(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        claiming = self._loop.create_task(self._claim_for_ever())
+        self._wanted.set()  # whatever waited while nobody was alive
+        self._loop.run_forever()
+        claiming.cancel()
+
+    async def _claim_for_ever(self) -> None:
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            self._woken = False
+            try:
+                while not self._stopping and await self._claim():
+                    pass
+            except Unavailable:
+                await asyncio.sleep(STORE_PAUSE_S)
+                self.wake()
+            except Exception:
+                log.exception("claiming failed")
+                await asyncio.sleep(STORE_PAUSE_S)
+                self.wake()
+
+    async def _claim(self) -> bool:
+        """Claim once; whether there may be more to claim now."""
+        slots = self._settings.worker.concurrency - len(self._active)
+        names, route, lease_s = list(self._handlers), self._route, self._settings.worker.lease_s
+        claim = await self._store.write(lambda tx: runs.claim(tx, names, route, slots, lease_s))
+        self._starved = len(claim.runs) == slots
+        for run in claim.runs:
+            active = self._active[run.id, run.token] = Active(run)
+            task = self._loop.create_task(self._work(active))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        return claim.more
+
+    async def _work(self, active: Active) -> None:
+        """One slot's work, from claim to finish. Nothing raised here may take the engine down."""
+        run = active.run
+        started = time.monotonic()
+        try:
+            ended = await (self._suspect(active) if run.lapses >= SUSPECT_LAPSES else self._attempt(active))
+            self._metrics.attempt(run.handler, ended, time.monotonic() - started)
+        except asyncio.CancelledError:
+            await self._finish(run, GIVEN_BACK)
+        except Exception:
+            log.exception("an attempt could not be ended; its lease will run out")
+        finally:
+            del self._active[run.id, run.token]
+            if self._starved:
+                self._wanted.set()
+
+    async def _attempt(self, active: Active) -> str:
+        run = active.run
+        active.renew_until = time.monotonic() + self._settings.worker.timeout_s + RENEWED_LONGER_S
+        active.attempt = attempt = Attempt(self._tools, self._handlers[run.handler], run)
+        verdict = await attempt.run()
+        await self._finish(run, verdict)
+        if attempt.leftover is not None:  # its lease is over, its slot is not
+            active.renew_until = 0.0
+            await asyncio.wait({attempt.leftover})
+        return verdict.kind
+
+    async def _suspect(self, active: Active) -> str:
+        """Alone in a child process: blamed only if that child dies while we live to see it."""
+        timeout_s = self._settings.worker.timeout_s
+        async with self._children:
+            active.renew_until = time.monotonic() + timeout_s + RENEWED_LONGER_S
+            verdict = await self._alone(active.run, timeout_s)
+        if verdict is None:
+            return "alone"
+        await self._finish(active.run, verdict)
+        return verdict.kind
+
+    async def _finish(self, run: Claimed, verdict: Verdict) -> None:
+        if verdict is LOST:
+            log.warning("the lease was lost: another attempt has taken over")
+        else:
+            await self._store.insist(lambda tx: runs.finish(tx, run, verdict))
+
+    async def _drain(self) -> None:
+        self._stopping = True
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=DRAIN_S)
+        for active in self._active.values():
+            if active.attempt is not None:
+                active.attempt.stop("given back at shutdown")
+        for task in set(self._tasks):
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=1.0)
+        await self._upstreams.aclose()

@@ -1,0 +1,190 @@
+"""A handler's outbound call, from the ledger to the wire and back. What the answer means is `errors.classify`'s."""
+
+import asyncio
+import email.utils
+import json
+import time
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from processors.errors import NO_EFFECT, Action, Classified, Outcome, Sent, classify, may_repeat
+from processors.outbound.ledger import Todo
+from processors.outbound.recorder import Recorder
+from processors.outbound.upstream import Answered, Call, Upstream, headers_from_bytes, headers_to_bytes
+from receiver.metrics import Metrics
+from receiver.store.runs import Verdict
+from receiver.store.steps import StepRow
+
+RECORDED = frozenset({"POST", "PATCH", "PUT", "DELETE"})
+IN_PLACE_S = 2.0  # a longer wait ends the attempt: nothing sleeps on a slot
+IN_PLACE_TRIES = 3
+SHOWN = 200  # characters of a refusal's body in the reason
+
+
+@dataclass(frozen=True)
+class Response:
+    """What the upstream answered, now or on the attempt that recorded it. Header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def text(self) -> str:
+        return self.body.decode("utf-8", "replace")
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A call and how it is to be treated."""
+
+    call: Call
+    step: str | None = None
+    expect: AbstractSet[int] = frozenset()
+    record: bool = False
+
+
+async def perform(recorder: Recorder, upstream: Upstream, wish: Wish, metrics: Metrics) -> Response:
+    """Send it, or give the recorded answer. Any other outcome ends the attempt and does not return."""
+    recorder.check()
+    exchange = _Exchange(recorder, upstream, wish, metrics)
+    if wish.record or wish.call.method in RECORDED:
+        return await exchange.recorded()
+    return await exchange.plain()
+
+
+class _Exchange:
+    def __init__(self, recorder: Recorder, upstream: Upstream, wish: Wish, metrics: Metrics) -> None:
+        self._recorder = recorder
+        self._upstream = upstream
+        self._wish = wish
+        self._metrics = metrics
+        self._label = f"{wish.call.method} {upstream.name} {wish.call.target.partition('?')[0]}"
+        self._keyed = upstream.keyed
+
+    async def plain(self) -> Response:
+        for tries_left in reversed(range(IN_PLACE_TRIES)):
+            answered = await self._send(self._wish.call, None)
+            outcome = self._outcome(answered, repeated=False)
+            classified = classify(outcome)
+            if classified.action is Action.OK:
+                return _response(answered)
+            if not (tries_left and await _waited(classified)):
+                self._end(classified, outcome, answered)
+        raise AssertionError  # the last round returns or ends
+
+    async def recorded(self) -> Response:
+        name = self._recorder.name(self._wish.step, self._label)
+        repeatable = may_repeat(self._wish.call.method, keyed=self._keyed)
+        todo, step = await self._recorder.begin(
+            name, self._wish.call.to_bytes(), named=self._wish.step is not None, repeatable=repeatable
+        )
+        match todo:
+            case Todo.ANSWER:
+                return Response(step.status or 0, headers_from_bytes(step.headers), step.body or b"")
+            case Todo.AMBIGUOUS:
+                self._recorder.park(
+                    "ambiguous",
+                    f"{name}: it was sent, its answer is unknown, and {self._upstream.name} takes no key",
+                )
+            case Todo.DRIFTED:
+                self._recorder.park(
+                    "step_drift",
+                    f"{name}: an earlier attempt sent other bytes, outcome unknown; name it (step=…) to send them again",
+                )
+            case _:
+                return await self._repeat(step, repeated=todo is Todo.REPEAT and step.state == "open")
+
+    async def _repeat(self, step: StepRow, *, repeated: bool) -> Response:
+        for tries_left in reversed(range(IN_PLACE_TRIES)):
+            answered = await self._send(Call.from_bytes(step.request), step.key)
+            outcome = self._outcome(answered, repeated=repeated)
+            classified = classify(outcome)
+            await self._conclude(step, classified, answered)
+            if classified.action is Action.OK:
+                return _response(answered)
+            if not (tries_left and await _waited(classified)):
+                self._end(classified, outcome, answered)
+            await self._recorder.again(step)
+        raise AssertionError
+
+    async def _send(self, call: Call, key: str | None) -> Answered:
+        answered = await self._upstream.send(call, key=key, correlation=self._recorder.event_id)
+        self._metrics.call(self._upstream.name, str(answered.response.status_code) if answered.response else "none")
+        return answered
+
+    def _outcome(self, answered: Answered, *, repeated: bool) -> Outcome:
+        method, keyed, expect = self._wish.call.method, self._keyed, self._wish.expect
+        if answered.response is None:
+            return Outcome(method, sent=answered.sent, keyed=keyed)
+        status = answered.response.status_code
+        wait_s = retry_after_s(answered.response.headers.get("retry-after"), time.time())
+        return Outcome(method, status, None, wait_s, keyed=keyed, repeated=repeated, expect=expect)
+
+    async def _conclude(self, step: StepRow, classified: Classified, answered: Answered) -> None:
+        response = answered.response
+        if response is None:
+            await self._recorder.conclude(step, "refused" if answered.sent is Sent.NO else "open")
+            return
+        state = "done" if classified.action is Action.OK else "refused" if response.status_code in NO_EFFECT else "open"
+        headers = headers_to_bytes(response.headers)
+        await self._recorder.conclude(step, state, response.status_code, headers, response.content)
+
+    def _end(self, classified: Classified, outcome: Outcome, answered: Answered) -> NoReturn:
+        said = f"{self._label} " + (
+            f"answered {_short(answered)}" if answered.response else f"got no answer: {answered.error}"
+        )
+        self._recorder.end(_verdict(classified, outcome, said))
+
+
+def _verdict(classified: Classified, outcome: Outcome, said: str) -> Verdict:
+    match classified.action:
+        case Action.RATE_LIMITED:
+            wait_s = classified.wait_s
+            return Verdict("waiting", "rate_limited", said, 0.0 if wait_s is None else wait_s, failure=wait_s is None)
+        case Action.AMBIGUOUS:
+            return Verdict("parked", "ambiguous", f"{said}; it may have taken effect, and this upstream takes no key")
+        case Action.REFRESH_THEN_RETRY:
+            return Verdict("parked", "needs_credentials", said)
+        case Action.PARK:
+            return Verdict("parked", "needs_credentials" if outcome.status == 403 else "refused", said)
+        case _:
+            return Verdict("waiting", "upstream", said, failure=True)
+
+
+async def _waited(classified: Classified) -> bool:
+    """Whether the upstream asked for a wait short enough to sit out here, and it was."""
+    if classified.action is not Action.RATE_LIMITED or classified.wait_s is None or classified.wait_s > IN_PLACE_S:
+        return False
+    await asyncio.sleep(classified.wait_s)
+    return True
+
+
+def retry_after_s(value: str | None, now: float) -> float | None:
+    """`Retry-After` (RFC 9110 10.2.3) as seconds from `now`: digits, or a date."""
+    if value is None:
+        return None
+    value = value.strip()
+    if value.isascii() and value.isdigit() and len(value) <= 9:
+        return float(value)
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - now)
+    except ValueError:
+        return None
+
+
+def _response(answered: Answered) -> Response:
+    assert answered.response is not None
+    return Response(answered.response.status_code, dict(answered.response.headers), answered.response.content)
+
+
+def _short(answered: Answered) -> str:
+    response = answered.response
+    assert response is not None
+    text = " ".join(response.text.split())
+    return f"{response.status_code}: {text[:SHOWN]}" if text else str(response.status_code)

@@ -1,0 +1,154 @@
+"""One upstream API: its pooled client, and how a call becomes stored bytes and a request again."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from processors.errors import Sent
+from processors.outbound.auth import auth_for
+from receiver import __version__
+from receiver.http import httpx
+from receiver.settings import ApiSettings, Settings
+
+CORRELATION_HEADER = "X-Correlation-Id"
+CONNECTIONS = 100
+NOT_SENT = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.UnsupportedProtocol,
+    httpx.ProxyError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a handler wants sent: without auth and keys, which are added when it leaves."""
+
+    method: str
+    target: str
+    headers: tuple[tuple[str, str], ...]
+    content: bytes
+
+    def to_bytes(self) -> bytes:
+        """A readable form that two equal calls share: request line, headers, empty line, body."""
+        head = [f"{self.method} {self.target}", *(f"{name}: {value}" for name, value in self.headers)]
+        return "\n".join(head).encode() + b"\n\n" + self.content
+
+    @classmethod
+    def from_bytes(cls, stored: bytes) -> "Call":
+        head, _, content = stored.partition(b"\n\n")
+        first, *lines = head.decode().split("\n")
+        method, _, target = first.partition(" ")
+        headers = tuple((name, value) for name, _, value in (line.partition(": ") for line in lines))
+        return cls(method, target, headers, content)
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What came back, or how far the call got without an answer."""
+
+    response: httpx.Response | None
+    sent: Sent | None = None
+    error: str = ""
+
+
+def make_call(
+    method: str,
+    path: str,
+    *,
+    json_value: Any = None,
+    data: Mapping[str, Any] | None = None,
+    content: bytes | None = None,
+    params: Mapping[str, Any] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Call:
+    """Errors: ValueError for an absolute address: it would carry this api's credentials to another host."""
+    url = httpx.URL(path)
+    if url.host or url.scheme:
+        raise ValueError(f"the path of a call is relative to base_url, not an address of its own: {path!r}")
+    if params:
+        url = url.copy_merge_params(params)
+    request = httpx.Request("POST", "http://upstream/", json=json_value, data=data, content=content)
+    kept = dict(headers or {})
+    if "content-type" in request.headers and "content-type" not in {name.lower() for name in kept}:
+        kept["Content-Type"] = request.headers["content-type"]
+    for name, value in kept.items():
+        if "\n" in name + value or "\r" in name + value:
+            raise ValueError(f"a header cannot hold a line break: {name!r}")
+    return Call(method, str(url), tuple(sorted(kept.items())), request.read())
+
+
+class Upstream:
+    def __init__(
+        self, name: str, settings: Settings, api: ApiSettings, transport: httpx.AsyncBaseTransport | None
+    ) -> None:
+        """Errors: UserError where a secret is missing."""
+        self.name = name
+        self.idempotency_header = api.idempotency_header
+        self._client = httpx.AsyncClient(
+            base_url=api.base_url,
+            auth=auth_for(name, api.auth, settings.resolve),
+            timeout=api.timeout_s,
+            limits=httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
+            headers={"User-Agent": f"postern/{__version__}"},
+            transport=transport,
+        )
+
+    @property
+    def keyed(self) -> bool:
+        return bool(self.idempotency_header)
+
+    async def send(self, call: Call, *, key: str | None, correlation: str) -> Answered:
+        request = self._client.build_request(call.method, call.target, headers=dict(call.headers), content=call.content)
+        request.headers[CORRELATION_HEADER] = correlation
+        if key and self.idempotency_header:
+            request.headers[self.idempotency_header] = key
+        try:
+            return Answered(await self._client.send(request))
+        except NOT_SENT as error:
+            return Answered(None, Sent.NO, _say(error))
+        except httpx.HTTPError as error:
+            return Answered(None, Sent.MAYBE, _say(error))
+
+    async def aclose(self) -> None:
+        await self._client.aclose()
+
+
+def _say(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+class Upstreams:
+    """The configured upstreams, each opened when a handler first asks for it. Used from one event loop."""
+
+    def __init__(self, settings: Settings, transports: Mapping[str, httpx.AsyncBaseTransport] | None = None) -> None:
+        self._settings = settings
+        self._transports = transports or {}
+        self._open: dict[str, Upstream] = {}
+
+    def get(self, name: str) -> Upstream:
+        """Errors: LookupError for a name that is not configured, UserError where its secret is missing."""
+        upstream = self._open.get(name)
+        if upstream is None:
+            api = self._settings.apis.get(name)
+            if api is None:
+                known = ", ".join(sorted(self._settings.apis)) or "none"
+                raise LookupError(f"there is no [apis.{name}] in the configuration (known: {known})")
+            upstream = self._open[name] = Upstream(name, self._settings, api, self._transports.get(name))
+        return upstream
+
+    async def aclose(self) -> None:
+        await asyncio.gather(*(upstream.aclose() for upstream in self._open.values()))
+        self._open.clear()
+
+
+def headers_to_bytes(headers: Mapping[str, str]) -> bytes:
+    return json.dumps(dict(headers)).encode()
+
+
+def headers_from_bytes(stored: bytes | None) -> dict[str, str]:
+    headers: dict[str, str] = json.loads(stored or b"{}")
+    return headers

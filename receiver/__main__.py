@@ -1,0 +1,5 @@
+"""`python -m receiver` is `postern`."""
+
+from receiver.cli import main
+
+main()

@@ -1,0 +1,65 @@
+"""`/healthz`, `/readyz` and `/metrics`: is it alive, may it be sent deliveries, and what has it done."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Protocol
+
+from prometheus_client.core import GaugeMetricFamily
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from receiver.metrics import CONTENT_TYPE, Metrics
+from receiver.problems import RETRY_AFTER_S
+from receiver.store import Store, Unavailable, reads
+
+PROBE_S = 1.9
+
+
+class WorkerStatus(Protocol):
+    @property
+    def trouble(self) -> str | None: ...
+
+
+class Probes:
+    def __init__(self, store: Store, metrics: Metrics, worker: WorkerStatus | None) -> None:
+        self._store = store
+        self._metrics = metrics
+        self._worker = worker
+        self.draining = False
+        metrics.gauges(self._gauges)
+
+    async def alive(self, request: Request) -> Response:
+        return JSONResponse({"status": "alive"})
+
+    async def ready(self, request: Request) -> Response:
+        """200 only if a delivery would be stored now. A failed worker is shown, not red: intake goes on."""
+        store = "draining" if self.draining else await self._store_state()
+        worker = None if self._worker is None else self._worker.trouble or "ok"
+        ready = store == "ok"
+        content = {"status": "ready" if ready else "not ready", "store": store, "worker": worker}
+        headers = None if ready else {"retry-after": str(RETRY_AFTER_S)}
+        return JSONResponse(content, 200 if ready else 503, headers)
+
+    async def _store_state(self) -> str:
+        try:
+            async with asyncio.timeout(PROBE_S):
+                await self._store.probe()
+        except (Unavailable, TimeoutError) as error:
+            return str(error) or f"no commit within {PROBE_S} s"
+        return "ok"
+
+    async def metrics(self, request: Request) -> Response:
+        text = await asyncio.to_thread(self._metrics.text)
+        return Response(text, media_type=CONTENT_TYPE)
+
+    def _gauges(self) -> Iterable[GaugeMetricFamily]:
+        runs = GaugeMetricFamily("postern_runs", "Runs that are not finished", labels=["state"])
+        with self._store.reading() as session:
+            for state, count in reads.unfinished(session).items():
+                runs.add_metric([state], count)
+        failed = self._worker is not None and self._worker.trouble is not None
+        trouble = GaugeMetricFamily(
+            "postern_worker_trouble", "1: the worker neither routes nor claims", labels=["trouble"]
+        )
+        trouble.add_metric([(self._worker.trouble or "") if self._worker else ""], float(failed))
+        return [runs, trouble]

@@ -1,0 +1,62 @@
+"""The only web wiring: which address leads where. What happens there is in `ingest.py` and `api/`."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount, Route
+
+from receiver.api import operators, probes
+from receiver.ingest import Intake
+from receiver.metrics import Metrics
+from receiver.problems import problem_response
+from receiver.settings import Settings
+from receiver.sources import Source
+from receiver.store import Store
+
+CODES = {404: "not_found", 405: "method_not_allowed", 400: "bad_request"}
+
+
+class WorkerStatus(Protocol):
+    """The worker inside this process, as far as probes show it."""
+
+    @property
+    def trouble(self) -> str | None: ...
+
+
+@dataclass(frozen=True)
+class Apps:
+    """What the two listeners serve; without an admin port all of it is in `public`."""
+
+    public: Starlette
+    admin: Starlette
+
+
+def create_app(
+    settings: Settings,
+    store: Store,
+    sources: Mapping[str, Source],
+    metrics: Metrics,
+    worker: WorkerStatus | None = None,
+) -> Apps:
+    health = probes.Probes(store, metrics, worker)
+    intake = Route("/webhooks/{source}", Intake(sources, store, metrics, settings.public_url))
+    public: list[BaseRoute] = [intake, Route("/healthz", health.alive), Route("/readyz", health.ready)]
+    token = settings.resolve(settings.admin_token, "admin_token") if settings.admin_token else None
+    admin: list[BaseRoute] = [Route("/metrics", health.metrics), Mount("/v1", operators.Operators(token))]
+    if settings.server.admin_port is None:
+        return Apps(_starlette([*public, *admin]), _starlette([]))
+    return Apps(_starlette(public), _starlette([*public[1:], *admin]))
+
+
+def _starlette(routes: Iterable[BaseRoute]) -> Starlette:
+    return Starlette(routes=list(routes), exception_handlers={HTTPException: _problem})
+
+
+async def _problem(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 503
+    return problem_response(status, CODES.get(status, "refused"))

@@ -1,0 +1,135 @@
+"""What a request, a key and a scheme are: the words that every scheme shares.
+
+Pure: values in, values out. How one kind of signature is made and checked stands in a file of its own
+(`hmac.py`), what a vendor calls things in `presets/`. Secrets are looked up, and sources built, in
+`receiver.sources`.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol, runtime_checkable
+
+from pydantic_core import from_json
+
+
+class Headers:
+    """The headers of a request as ASGI gives them: names in lower-case bytes, doubled ones kept apart."""
+
+    __slots__ = ("_values", "raw")
+
+    def __init__(self, raw: Iterable[tuple[bytes, bytes]]) -> None:
+        self.raw = raw
+        self._values: dict[bytes, list[bytes]] = {}
+        for name, value in raw:
+            self._values.setdefault(name, []).append(value)
+
+    def all(self, name: str) -> list[bytes]:
+        return self._values.get(name.lower().encode(), [])
+
+    def get(self, name: str) -> bytes | None:
+        values = self._values.get(name.lower().encode())
+        return values[0] if values else None
+
+
+def parse_body(body: bytes) -> Any:
+    """The body as JSON; None where it is not strict UTF-8 JSON of at most 200 levels."""
+    try:
+        return from_json(body, allow_inf_nan=False)
+    except ValueError:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    method: str
+    url: str
+    headers: Headers
+    body: bytes
+    _parsed: list[Any] = field(default_factory=list, init=False, repr=False, compare=False)
+
+    @property
+    def payload(self) -> Any:
+        """The body as JSON, parsed when first asked for, and once."""
+        if not self._parsed:
+            self._parsed.append(parse_body(self.body))
+        return self._parsed[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A secret, decoded and ready to use, and where it came from: `env:NAME`, `file:PATH` or `literal:…`."""
+
+    reference: str
+    secret: bytes = field(repr=False)
+    shown: str = field(init=False, compare=False)
+    """For people: the reference and the fingerprint, which tells whether two places hold the same secret."""
+
+    def __post_init__(self) -> None:
+        # Once, because each accepted delivery notes which key it was.
+        object.__setattr__(self, "shown", f"{self.reference} ({self.fingerprint})")
+
+    @property
+    def fingerprint(self) -> str:
+        return hashlib.sha256(self.secret).hexdigest()[:8]
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    key: Key
+    signed_at: float | None
+
+
+class Refused(Exception):
+    """Why a request is not taken; `detail` is for the operator and never holds the expected signature.
+
+    Codes: signature_missing, signature_malformed, signature_mismatch, id_missing,
+    timestamp_missing, timestamp_malformed, timestamp_stale, timestamp_future.
+    """
+
+    def __init__(self, code: str, detail: str, claimed_at: float | None = None) -> None:
+        super().__init__(code, detail)
+        self.code = code
+        self.detail = detail
+        self.claimed_at = claimed_at
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What the store keys an event by. `vendor_id` is False where the id is a digest of the bytes."""
+
+    external_id: str
+    type: str
+    vendor_id: bool
+    item: int | None
+
+
+@runtime_checkable
+class Scheme(Protocol):
+    """How a request is signed, and where in it the event's id, type and data stand.
+
+    A class named in the configuration as `module:Class` is called with the source's keys (preset and
+    configuration merged, unset ones left out) and with the place to name in errors: `[sources.acme]`.
+    """
+
+    used: frozenset[str]
+    """The keys of the configuration that it reads; any other one earns its author a warning."""
+
+    def key(self, reference: str, secret: bytes, where: str) -> Key: ...
+
+    def verify(self, request: Request, keys: Sequence[Key], now: float) -> Verified: ...
+
+    def identify(self, request: Request) -> list[Identity]: ...
+
+    def echo(self, request: Request) -> bytes | None: ...
+
+    def sign(
+        self, body: bytes, key: Key, now: float, *, url: str, id: str | None, type: str | None
+    ) -> list[tuple[str, str]]: ...
+
+    def payload(self, body: bytes, item: int | None) -> Any: ...
+
+    def data(self, payload: Any) -> Any: ...
+
+    def occurred_at(self, payload: Any) -> datetime | None: ...

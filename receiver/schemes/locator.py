@@ -1,0 +1,212 @@
+"""Where a value stands: `header:NAME`, `body:a.b[0]`, a list or a template of them; compiled once, pure.
+
+What the value means (an id, a time, a signature) is for whoever asks.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from receiver.errors import UserError
+from receiver.schemes import Headers
+
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_KEY, _INDEX = r"[^.\[\]{}]+", r"\[[0-9]{1,9}\]"
+_PATH = re.compile(rf"(?:(?:{_KEY}|{_INDEX})(?:\.{_KEY}|{_INDEX})*)?")
+_STEP = re.compile(rf"{_KEY}|{_INDEX}")
+_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+_DOT = re.compile(r"\.(?![^{}]*\})")
+_BIGGEST_INTEGER = 10**255
+
+
+class Readable(Protocol):
+    """What locators look into: a request, or one item of a batch with the request's headers."""
+
+    @property
+    def headers(self) -> Headers: ...
+
+    @property
+    def payload(self) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A payload that is not, or not the whole of, a request's body."""
+
+    headers: Headers
+    payload: Any
+
+
+class Locator(Protocol):
+    @property
+    def header_names(self) -> tuple[str, ...]:
+        """The headers it reads, as they were written."""
+
+    def find(self, source: Readable) -> Any:
+        """The value, bytes for a header; None where it is not there."""
+
+    def solve(self, text: str, payload: Any) -> list[tuple[str, str]]:
+        """The headers that make `find` give this text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    name: str
+
+    @property
+    def header_names(self) -> tuple[str, ...]:
+        return (self.name,)
+
+    def find(self, source: Readable) -> bytes | None:
+        return source.headers.get(self.name) or None
+
+    def solve(self, text: str, payload: Any) -> list[tuple[str, str]]:
+        return [(self.name, text)]
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    steps: tuple[str | int, ...]
+
+    @property
+    def header_names(self) -> tuple[str, ...]:
+        return ()
+
+    def find(self, source: Readable) -> Any:
+        value = source.payload
+        for step in self.steps:
+            if isinstance(step, str):
+                value = value.get(step) if isinstance(value, dict) else None
+            else:
+                value = value[step] if isinstance(value, list) and step < len(value) else None
+        return value
+
+    def solve(self, text: str, payload: Any) -> list[tuple[str, str]]:
+        return []
+
+
+@dataclass(frozen=True, slots=True)
+class First:
+    choices: tuple[Locator, ...]
+
+    @property
+    def header_names(self) -> tuple[str, ...]:
+        return tuple(name for choice in self.choices for name in choice.header_names)
+
+    def find(self, source: Readable) -> Any:
+        for choice in self.choices:
+            value = choice.find(source)
+            if value is not None:
+                return value
+        return None
+
+    def solve(self, text: str, payload: Any) -> list[tuple[str, str]]:
+        return next((headers for choice in self.choices if (headers := choice.solve(text, payload))), [])
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """Segments joined with dots, each of texts and locators; a segment that lacks a part is left out."""
+
+    segments: tuple[tuple[str | Locator, ...], ...]
+
+    @property
+    def header_names(self) -> tuple[str, ...]:
+        parts = (part for segment in self.segments for part in segment)
+        return tuple(name for part in parts if not isinstance(part, str) for name in part.header_names)
+
+    def find(self, source: Readable) -> str | None:
+        return ".".join(text for segment in self.segments if (text := _join(segment, source))) or None
+
+    def solve(self, text: str, payload: Any) -> list[tuple[str, str]]:
+        source = Part(Headers([]), payload)
+        patterns = {segment: pattern for segment in self.segments if (pattern := _pattern(segment, source))}
+        match = re.fullmatch(r"\.".join(patterns.values()), text)
+        names = Template(tuple(patterns)).header_names
+        return list(zip(names, match.groups(), strict=True)) if match else []
+
+
+def _join(segment: tuple[str | Locator, ...], source: Readable) -> str | None:
+    texts = [part if isinstance(part, str) else text_of(part.find(source)) for part in segment]
+    return None if None in texts else "".join(text for text in texts if text)
+
+
+def _pattern(segment: tuple[str | Locator, ...], source: Readable) -> str | None:
+    """The texts that a segment can make, with a group for each header; None where the body lacks its part."""
+    pattern = ""
+    for part in segment:
+        if isinstance(part, str):
+            pattern += re.escape(part)
+        elif part.header_names:
+            pattern += "(.+?)"
+        elif (text := text_of(part.find(source))) is not None:
+            # The body may have been edited since its type was written down, so another value fits as well.
+            pattern += f"(?:{re.escape(text)}|[^.]+)"
+        else:
+            return None
+    return pattern
+
+
+def text_of(value: Any) -> str | None:
+    """Text, an integer in decimal, or a header in UTF-8; None for everything else and for nothing."""
+    if isinstance(value, bytes):
+        try:
+            value = value.decode()
+        except UnicodeDecodeError:
+            return None
+    # Text of a huge integer raises ValueError, and costs time that grows with its square.
+    if type(value) is int and abs(value) < _BIGGEST_INTEGER:
+        value = str(value)
+    return value if isinstance(value, str) and value else None
+
+
+def compile_locator(text: str | Sequence[str], where: str) -> Locator:
+    if not isinstance(text, str):
+        choices = tuple(compile_locator(one, where) for one in text)
+        if not choices:
+            raise _bad("[]", where)
+        return choices[0] if len(choices) == 1 else First(choices)
+    return _template(text, where) if "{" in text else _simple(text, where)
+
+
+def compile_key(keys: Mapping[str, Any], name: str, where: str) -> Locator | None:
+    return compile_locator(keys[name], f"{where} {name}") if name in keys else None
+
+
+def compile_items(text: str | Sequence[str], where: str) -> Body:
+    """The list that a batch's items stand in, written `body:events[*]`."""
+    if not isinstance(text, str) or not text.startswith("body:") or not text.endswith("[*]"):
+        raise UserError(f"{text!r} names no items", where, "write it like body:events[*]")
+    return Body(_steps(text, text[5:-3], where))
+
+
+def _template(text: str, where: str) -> Template:
+    return Template(tuple(_segment(segment, where) for segment in _DOT.split(text)))
+
+
+def _segment(text: str, where: str) -> tuple[str | Locator, ...]:
+    pieces = _PLACEHOLDER.split(text)
+    if any("{" in piece or "}" in piece for piece in pieces[::2]):
+        raise _bad(text, where)
+    parts = (_simple(piece, where) if odd % 2 else piece for odd, piece in enumerate(pieces))
+    return tuple(part for part in parts if part != "")
+
+
+def _simple(text: str, where: str) -> Locator:
+    kind, _, rest = text.partition(":")
+    if kind == "header" and _NAME.fullmatch(rest):
+        return Header(rest)
+    if kind == "body" and text != "body":
+        return Body(_steps(text, rest, where))
+    raise _bad(text, where)
+
+
+def _steps(text: str, path: str, where: str) -> tuple[str | int, ...]:
+    if not _PATH.fullmatch(path):
+        raise _bad(text, where)
+    return tuple(int(step[1:-1]) if step[0] == "[" else step for step in _STEP.findall(path))
+
+
+def _bad(text: str, where: str) -> UserError:
+    return UserError(f"{text!r} names no place in a request", where, "write header:NAME, body:a.b[0] or a list of them")

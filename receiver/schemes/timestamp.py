@@ -1,0 +1,49 @@
+"""Times as vendors write them, read strictly: whole seconds, milliseconds, or ISO 8601 with an offset."""
+
+import re
+from datetime import UTC, datetime
+from typing import Any, Final
+
+# ASCII digits only: int() also takes "１２３", " 1_000 " and, slowly, any number of digits.
+_DIGITS: Final = {"s": re.compile(r"[0-9]{1,12}"), "ms": re.compile(r"[0-9]{1,15}")}
+_ISO = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}:[0-9]{2})")
+_YEAR_10000 = 253402300800.0
+UNITS: Final = ("s", "ms", "iso")
+
+
+def read_timestamp(text: str, unit: str) -> float | None:
+    """Epoch seconds; None where the text is no time that a datetime could hold."""
+    if unit == "iso":
+        return _read_iso(text)
+    if not _DIGITS[unit].fullmatch(text):
+        return None
+    return _in_range(int(text) / (1000 if unit == "ms" else 1))
+
+
+def write_timestamp(now: float, unit: str) -> str:
+    if unit == "iso":
+        return datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return str(int(now * 1000) if unit == "ms" else int(now))
+
+
+def moment(value: Any) -> datetime | None:
+    """When something happened: unix seconds as a number or in digits, or ISO 8601 text with its offset."""
+    at = None
+    if isinstance(value, str):
+        at = read_timestamp(value, "s") or _read_iso(value)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        at = _in_range(value)
+    return None if at is None else datetime.fromtimestamp(at, UTC)
+
+
+def _read_iso(text: str) -> float | None:
+    if not _ISO.fullmatch(text):
+        return None
+    try:
+        return _in_range(datetime.fromisoformat(text).timestamp())
+    except ValueError:
+        return None
+
+
+def _in_range(at: float) -> float | None:
+    return at if 0 <= at < _YEAR_10000 else None

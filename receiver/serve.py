@@ -1,0 +1,87 @@
+"""One `postern serve`: store, sources, worker inside, listeners; started in this order and stopped in the other."""
+
+import asyncio
+import logging
+import os
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from receiver import server
+from receiver.app import create_app
+from receiver.load import load, put_on_path
+from receiver.metrics import Metrics
+from receiver.queue import Sweep
+from receiver.settings import Settings
+from receiver.sources import build_sources
+from receiver.store import Store, open_store, processes
+
+if TYPE_CHECKING:
+    from socket import socket
+
+log = logging.getLogger("postern")
+
+PRESENCE_TICKS = 5  # sweeps between two signs of life
+
+
+@dataclass(frozen=True)
+class Listeners:
+    public: "socket"
+    admin: "socket | None"
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT, then drain and exit 0. Errors: UserError for whatever stands in the way."""
+    put_on_path(settings.root)
+    sources = build_sources(settings)
+    listeners = _listen(settings)  # before anything is written: a taken port must leave no trace
+    store = open_store(settings.store.url, create=True)
+    metrics = Metrics()
+    worker = load("processors.actors:start")(settings, store, metrics)
+    apps = create_app(settings, store, sources, metrics, worker)
+    presence = Presence(store, _url(settings, listeners.public))
+    main = server.server(apps.public, settings.server.trusted_proxies)
+    admin = server.server(apps.admin, settings.server.trusted_proxies) if listeners.admin else None
+    log.info("listening on %s", presence.url, extra={"sources": ",".join(sorted(sources)) or "none"})
+    asyncio.run(server.run(main, listeners.public, admin, listeners.admin))
+    log.info("draining")
+    worker.stop()
+    presence.stop()
+    store.close()
+    log.info("stopped")
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(0)  # a handler's thread that never ends must not keep the process
+
+
+class Presence:
+    """This receiver's row in the store, kept fresh, so that `postern send` and `status` find it."""
+
+    def __init__(self, store: Store, url: str) -> None:
+        self.url = url
+        self._store = store
+        self._ticks = 0
+        self._number = store.write_from_thread(lambda tx: processes.register(tx, "receiver", url=url))
+        self._sweep = Sweep(self._tick)
+
+    def _tick(self) -> None:
+        self._ticks += 1
+        if self._ticks % PRESENCE_TICKS == 0:
+            self._store.write_from_thread(lambda tx: processes.seen(tx, self._number))
+
+    def stop(self) -> None:
+        self._sweep.close()
+        self._store.write_from_thread(lambda tx: processes.stopped(tx, self._number))
+
+
+def _listen(settings: Settings) -> Listeners:
+    public = server.bind(settings.server.host, settings.server.port)
+    port = settings.server.admin_port
+    return Listeners(public, None if port is None else server.bind(settings.server.host, port))
+
+
+def _url(settings: Settings, listener: "socket") -> str:
+    host, port = listener.getsockname()[:2]
+    if host in ("0.0.0.0", "::"):  # noqa: S104  any address: reachable from here by this one
+        host = "127.0.0.1"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,0 +1,91 @@
+"""What kinds of values keys of postern.toml take, each with its rule in words. The keys are settings.py's."""
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Any, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    WrapSerializer,
+)
+
+from receiver.references import Secret
+
+
+def _matching(pattern: str, rule: str) -> AfterValidator:
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(rule)
+        return text
+
+    return AfterValidator(check)
+
+
+def _no_switch(value: Any) -> Any:
+    # Pydantic takes true for 1.
+    if isinstance(value, bool):
+        raise ValueError("must be a number")
+    return value
+
+
+def _network(address: str) -> str:
+    try:
+        ipaddress.ip_network(address, strict=False)
+    except ValueError:
+        raise ValueError("must be an IP address or a network such as 10.0.0.0/8") from None
+    return address
+
+
+def _reference(value: Any) -> Any:
+    plain = isinstance(value, str) and not value.startswith(("env:", "file:", "literal:"))
+    return f"literal:{value}" if plain else value
+
+
+def _thawed(value: Mapping[str, Any], serialize: SerializerFunctionWrapHandler) -> Any:
+    return serialize(dict(value))
+
+
+_Name = TypeVar("_Name", bound=str)
+_Value = TypeVar("_Value")
+Frozen = Annotated[Mapping[_Name, _Value], AfterValidator(MappingProxyType), WrapSerializer(_thawed)]
+
+Whole = Annotated[int, BeforeValidator(_no_switch)]
+Positive = Annotated[Whole, Field(ge=1)]
+Port = Annotated[Whole, Field(ge=0, le=65535)]  # 0 asks the system for a free one
+Number = Annotated[float, BeforeValidator(_no_switch)]
+# The upper end keeps today plus so many seconds inside what a datetime can hold.
+Seconds = Annotated[Number, Field(gt=0, le=1e9)]
+Factor = Annotated[Number, Field(ge=1, le=1000)]
+
+Text = Annotated[str, Field(min_length=1)]
+Locator = str | tuple[str, ...]
+PlainOrSecret = Annotated[Secret, BeforeValidator(_reference)]
+Network = Annotated[str, AfterValidator(_network)]
+SourceName = Annotated[
+    str,
+    _matching(
+        r"[a-z0-9][a-z0-9_.-]{0,63}",
+        "a source's name is up to 64 of a-z 0-9 _ . - and begins with a-z or 0-9",
+    ),
+]
+HeaderName = Annotated[str, _matching(r"[!#$%&'*+.^_`|~0-9A-Za-z-]*", "must be a header's name")]
+
+HttpUrl = Annotated[str, _matching(r"https?://[^\s/?#]+\S*", "must be http://HOST… or https://HOST…")]
+# A password in an upstream's address would be shown wherever the address is.
+UpstreamUrl = Annotated[
+    HttpUrl,
+    _matching(r"https?://[^@/?#]+([/?#].*)?", "must hold no user and password: they belong into auth"),
+]
+# A store in memory would answer 2xx for what the next restart forgets.
+StoreUrl = Annotated[
+    str, _matching(r"sqlite:///(?!:memory:).+|postgresql://.+", "must be sqlite:///PATH or postgresql://…")
+]
+QueueUrl = Annotated[
+    str,
+    _matching(r"memory://|(redis|amqp)s?://.+", "must be memory://, redis://… (rediss) or amqp://… (amqps)"),
+]

@@ -1,0 +1,143 @@
+"""One open store: a writer thread, connections to read, and the activity that is flushed about once a second."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from receiver.errors import UserError
+from receiver.store import activity, processes, schema
+from receiver.store.activity import Activity
+from receiver.store.intake import Arrival, Recorded
+from receiver.store.sqlite import SqliteDatabase
+from receiver.store.transaction import Transaction, Unavailable
+from receiver.store.writer import Writer
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+    from sqlmodel import Session
+
+T = TypeVar("T")
+FLUSH_S = 1.0
+INSIST_S = 0.5
+
+
+class Store:
+    """What the rest of the product holds. Open it with `open_store`."""
+
+    def __init__(self, path: str, *, durable: bool = True) -> None:
+        self._path = path
+        self._listeners: list[Callable[[], None]] = []
+        self._writer = Writer(SqliteDatabase(path, durable=durable), SqliteDatabase.is_outage, self._announce)
+        self.activity = Activity()
+        self._closing = threading.Event()
+        self._noted = threading.Event()
+        self._flusher = threading.Thread(target=self._flush_now_and_then, name="store-activity", daemon=True)
+        self._flusher.start()
+        self._engine: Engine | None = None
+
+    # ── writing ──
+
+    def record(self, arrival: Arrival) -> "asyncio.Future[list[Recorded]]":
+        """Store an arrival; when the future is done, it is committed and fsynced. Errors: Unavailable."""
+        return self._writer.record(arrival)
+
+    async def write(self, op: Callable[[Transaction], T]) -> T:
+        """Run `op` in the next commit. Whatever it raises is raised here, and nothing of it was written."""
+        result: T = await self._writer.write(op)
+        return result
+
+    async def insist(self, op: Callable[[Transaction], T]) -> T:
+        """`write`, again and again until the store can be written: for what has happened and must be recorded."""
+        while True:
+            try:
+                return await self.write(op)
+            except Unavailable:
+                await asyncio.sleep(INSIST_S)
+
+    def write_from_thread(self, op: Callable[[Transaction], T]) -> T:
+        """The same for callers without an event loop."""
+        result: T = self._writer.write_from_thread(op)
+        return result
+
+    def on_arrivals(self, listener: Callable[[], None]) -> None:
+        """Call `listener`, from the writer's thread, after each commit that brought new work. It must not wait."""
+        self._listeners.append(listener)
+
+    def _announce(self) -> None:
+        for listener in self._listeners:
+            listener()
+
+    async def probe(self) -> None:
+        """Prove that a commit is possible now. Errors: Unavailable."""
+        await self.write(processes.prove_writable)
+
+    # ── activity ──
+
+    def noted(self) -> None:
+        """Something was added to `activity`: write it soon."""
+        if not self._noted.is_set():
+            self._noted.set()
+
+    def _flush_now_and_then(self) -> None:
+        while not self._closing.is_set():
+            self._noted.wait()
+            self.flush()
+            self._closing.wait(FLUSH_S)
+
+    def flush(self) -> None:
+        """Write the activity gathered so far."""
+        self._noted.clear()
+        gathered = self.activity.take()
+        if not gathered.counts:
+            return
+        try:
+            self.write_from_thread(lambda tx: activity.write(tx, gathered))
+        except Unavailable:
+            self.activity.put_back(gathered)
+        if self.activity:
+            self._noted.set()
+
+    # ── reading ──
+
+    @contextmanager
+    def reading(self) -> Iterator["Session"]:
+        """A session to read with. Nothing is ever written through it."""
+        from sqlmodel import Session  # costs most of a second to import: only commands and probes read
+
+        if self._engine is None:
+            self._engine = schema.engine_for(self._path)
+        with Session(self._engine, expire_on_commit=False) as session:
+            yield session
+
+    def close(self) -> None:
+        """Write what waits, then close."""
+        self._closing.set()
+        self._noted.set()
+        self._flusher.join()
+        self.flush()
+        self._writer.close()
+        if self._engine is not None:
+            self._engine.dispose()
+
+
+def sqlite_path(url: str) -> str:
+    if not url.startswith("sqlite:///"):
+        raise UserError(
+            f"this store is not built yet: {url.partition(':')[0]}",
+            "[store] url",
+            "use sqlite:///FILE for now",
+        )
+    return url.removeprefix("sqlite:///")
+
+
+def open_store(url: str, *, create: bool = False) -> Store:
+    """Open the store at `url`. `create` makes or upgrades its tables, as `postern serve` does."""
+    path = sqlite_path(url)
+    if create:
+        schema.upgrade(Path(path))
+    else:
+        schema.check(Path(path))
+    return Store(path)

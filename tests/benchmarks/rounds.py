@@ -1,0 +1,96 @@
+"""One round: a fresh server process, a short warm-up, the measured load, the count of what was stored."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+
+from tests.benchmarks import bodies, noop
+from tests.benchmarks.failed import Failed
+from tests.benchmarks.load import Load, drive
+from tests.benchmarks.project import Project
+from tests.benchmarks.servers import Cores, Server, free_port, serving
+
+WARM_S = 0.5
+NOOP_POOL = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How much is asked of a round."""
+
+    seconds: float
+    connections: int
+
+    def __str__(self) -> str:
+        return f"{self.connections} connections, {self.seconds:g} s a round"
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    load: Load
+    routed_s: float
+    backlog: int
+    server_cpu_s: float
+
+    @property
+    def answered_rate(self) -> float:
+        return self.load.accepted / self.load.seconds
+
+    @property
+    def routed_rate(self) -> float:
+        """What counts: accepted events over the time until the last of them is routed."""
+        return self.load.accepted / self.routed_s
+
+    @property
+    def server_cpu(self) -> float:
+        """The share of its core that the server had; less than all of it: something else was the limit."""
+        return self.server_cpu_s / self.routed_s
+
+    @property
+    def cpu_us_each(self) -> float:
+        """Processor time for one event: what stays comparable when other programs take part of the core."""
+        return self.server_cpu_s / self.load.accepted * 1e6
+
+
+def noop_round(kind: str, folder: Path, cores: Cores, effort: Effort) -> Measured:
+    port = free_port()
+    requests = itertools.cycle(bodies.pool(NOOP_POOL))
+    with serving(noop.__name__, kind, str(port), port=port, cores=cores, log=folder / "noop.log") as server:
+        _accepted(drive(port, requests, WARM_S, effort.connections))
+        return _measured(server, requests, effort, settle=lambda: 0)
+
+
+def postern_round(project: Project, size: int, effort: Effort) -> Measured:
+    """`size` requests are made beforehand; where they do not last, the round ends early."""
+    requests = iter(bodies.pool(size))
+    with project.serve() as server:
+        before = project.stored()
+        warm = _accepted(drive(server.port, requests, WARM_S, effort.connections))
+        project.wait_until_routed()
+        measured = _measured(server, requests, effort, settle=project.wait_until_routed)
+        _check_stored(warm.accepted + measured.load.accepted, project.stored() - before)
+    return measured
+
+
+def _measured(server: Server, requests: Iterator[bytes], effort: Effort, settle: Callable[[], int]) -> Measured:
+    """`settle` waits until the server is through with what it accepted, and says how much that was."""
+    before_s = server.cpu_s()
+    load = _accepted(drive(server.port, requests, effort.seconds, effort.connections))
+    answered = perf_counter()
+    backlog = settle()
+    routed_s = load.seconds + perf_counter() - answered
+    return Measured(load, routed_s, backlog, server.cpu_s() - before_s)
+
+
+def _accepted(load: Load) -> Load:
+    refused = {status: count for status, count in load.answers.items() if not 200 <= status < 300}
+    if refused:
+        raise Failed(f"answers other than 2xx, by status: {refused}")
+    return load
+
+
+def _check_stored(accepted: int, stored: int) -> None:
+    if stored != accepted:
+        raise Failed(f"{accepted:,} events were answered 2xx, but {stored:,} are stored")

@@ -1,0 +1,156 @@
+"""What a verified request says of its events."""
+
+import hashlib
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from receiver.errors import UserError
+from receiver.schemes import Identity
+from receiver.schemes.reader import Reader
+from tests.receiver.schemes.deliveries import request, vendor
+
+
+def reader(**keys: Any) -> Reader:
+    return Reader(keys, "[sources.acme]")
+
+
+def identify(body: bytes, **keys: Any) -> Identity:
+    (identity,) = reader(**keys).identify(request([], body))
+    return identity
+
+
+@pytest.mark.parametrize(
+    ("written", "external_id"),
+    [
+        ('"evt_1"', "evt_1"),
+        ("7", "7"),
+        ("9223372036854775808", "9223372036854775808"),
+        ('"' + "x" * 255 + '"', "x" * 255),
+        ('"été 1"', "été 1"),
+    ],
+)
+def test_text_and_integers_are_ids(written: str, external_id: str) -> None:
+    identity = identify(f'{{"id": {written}}}'.encode(), id="body:id")
+    assert identity == Identity(external_id, "unknown", True, None)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"", b"text", b'["id"]', b'{"id": "a"} x', b"[" * 100_000),
+        *(b'{"id": ""}', b'{"id": null}', b'{"id": true}', b'{"id": ["a"]}', b'{"id": {"a": 1}}'),
+        *(b'{"id": 1.5}', b'{"id": 1e999}', b'{"id": NaN}', b'{"id": ' + b"9" * 4000 + b"}"),
+        *(b'{"id": "a\\u0000b"}', b'{"id": "a\\nb"}', b'{"id": "\\ud800"}', b'{"id": "\xc2\xa0"}'),
+        *(b'\xef\xbb\xbf{"id": "a"}', '{"id": "a"}'.encode("utf-16"), b'{"id": "\xff"}'),
+        b'{"id": "' + b"x" * 256 + b'"}',
+    ],
+)
+def test_without_a_usable_id_the_bytes_name_the_event(body: bytes) -> None:
+    identity = identify(body, id="body:id", type="body:id")
+    assert identity == Identity(f"sha256:{hashlib.sha256(body).hexdigest()}", "unknown", False, None)
+
+
+def test_a_source_that_names_no_id_is_known_by_its_bytes() -> None:
+    assert identify(b"x").external_id == f"sha256:{hashlib.sha256(b'x').hexdigest()}"
+
+
+def test_an_id_in_a_header_needs_no_json() -> None:
+    taken = request([("X-Id", "d_1"), ("X-Type", "made.up")], b"not json")
+    assert reader(id="header:X-Id", type="header:X-Type").identify(taken) == [Identity("d_1", "made.up", True, None)]
+
+
+BATCH = b'{"events": [{"id": 1, "type": "a"}, {"type": "b", "x": [1, {"y": "\xc3\xa9"}]}, 3]}'
+
+
+def test_each_item_of_a_batch_is_an_event() -> None:
+    taken = request([("X-Type", "t")], BATCH)
+    batch = reader(items="body:events[*]", id="body:id", type=["body:type", "header:X-Type"])
+    digests = [hashlib.sha256(item).hexdigest() for item in ('{"type":"b","x":[1,{"y":"é"}]}'.encode(), b"3")]
+    assert batch.identify(taken) == [
+        Identity("1", "a", True, 0),
+        Identity(f"sha256:{digests[0]}", "b", False, 1),
+        Identity(f"sha256:{digests[1]}", "t", False, 2),
+    ]
+
+
+def test_an_empty_batch_has_no_event_and_what_is_no_batch_has_one() -> None:
+    batch = reader(items="body:events[*]", id="body:id")
+    assert batch.identify(request([], b'{"events": []}')) == []
+    assert [identity.item for identity in batch.identify(request([], b'{"events": {}}'))] == [None]
+    assert [identity.item for identity in batch.identify(request([], b"junk"))] == [None]
+
+
+def test_the_payload_is_the_body_or_the_item() -> None:
+    batch = reader(items="body:events[*]")
+    assert batch.payload(BATCH, None) == json.loads(BATCH)
+    assert batch.payload(BATCH, 0) == {"id": 1, "type": "a"}
+    assert batch.payload(BATCH, 3) is None
+    assert reader().payload(BATCH, 0) is None
+
+
+@pytest.mark.parametrize(
+    "body", [b"a=1&b=2", b'{"a": NaN}', b'{"a": Infinity}', b"\xef\xbb\xbf{}", b"{} {}", b"\xff", b""]
+)
+def test_a_body_that_is_not_strictly_json_has_no_payload(body: bytes) -> None:
+    assert reader().payload(body, None) is None
+
+
+def test_the_data_is_the_payload_where_nothing_else_is_said() -> None:
+    assert reader().data({"a": 1}) == {"a": 1}
+    assert reader(data="body:a").data({"a": 1}) == 1
+    assert reader(data=["body:b", "body:"]).data({"a": 1}) == {"a": 1}
+    assert reader(data="body:b").data({"a": 1}) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "at"),
+    [
+        (1700000000, datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)),
+        (1700000000.5, datetime(2023, 11, 14, 22, 13, 20, 500000, tzinfo=UTC)),
+        ("1700000000", datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)),
+        ("2023-11-14T22:13:20Z", datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)),
+        ("2023-11-15T00:13:20.25+02:00", datetime(2023, 11, 14, 22, 13, 20, 250000, tzinfo=UTC)),
+    ],
+)
+def test_when_it_happened_is_read_as_a_time_in_utc(value: Any, at: datetime) -> None:
+    assert reader(occurred_at="body:at").occurred_at({"at": value}) == at
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(None, True, -1, 1e300, float("inf"), 10**400, "", "now", "１７", "9" * 13, [], {}),
+        *("2023-11-14T22:13:20", "2023-13-14T22:13:20Z", "2023-11-14T22:13:20+99:99"),
+        *("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"),
+    ],
+)
+def test_when_it_happened_is_unknown_where_a_datetime_could_not_hold_it(value: Any) -> None:
+    assert reader(occurred_at="body:at").occurred_at({"at": value}) is None
+
+
+def test_when_it_happened_is_unknown_where_no_key_says_it() -> None:
+    assert reader().occurred_at({"at": 1700000000}) is None
+
+
+HANDSHAKE = b'{"token": "t", "challenge": "3eZb", "type": "url_verification"}'
+
+
+def test_slacks_handshake_is_answered_with_its_challenge() -> None:
+    slack = vendor("slack")
+    assert slack.echo(request([], HANDSHAKE)) == b"3eZb"
+    assert slack.echo(request([], b'{"type": "event_callback", "challenge": "3eZb"}')) is None
+    assert slack.echo(request([], HANDSHAKE.replace(b'"3eZb"', b"[1]"))) is None
+    assert slack.echo(request([], HANDSHAKE.replace(b"}", b', "event": {"type": "message"}}'))) is None
+
+
+def test_other_vendors_have_no_handshake_in_a_signed_request() -> None:
+    assert vendor("stripe").echo(request([], HANDSHAKE)) is None
+
+
+@pytest.mark.parametrize("echo", [{}, {"type": "a"}, {"answer": "body:a"}, {"type": "a", "answer": "body:a", "x": "y"}])
+def test_a_handshake_needs_both_of_its_keys(echo: dict[str, str]) -> None:
+    with pytest.raises(UserError, match="type and answer"):
+        reader(echo=echo)
