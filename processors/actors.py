@@ -23,20 +23,16 @@ THREADS = 2  # an actor only wakes the engine
 
 
 class EngineMiddleware(dramatiq.Middleware):
-    """The engine lives as long as dramatiq's worker, and the sweep with it."""
+    """The sweep lives as long as dramatiq's worker, and the engine ends with it."""
 
-    def __init__(self, settings: Settings, store: Store, handlers: dict[str, Handler], metrics: Metrics) -> None:
-        self._settings = settings
-        self._store = store
-        self._handlers = handlers
-        self._metrics = metrics
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
 
     def before_worker_boot(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
-        self.engine = Engine(self._settings, self._store, self._handlers, self._metrics, ChildRuns(self._settings))
-        self._sweep = Sweep(self.engine.look)
+        self._sweep = Sweep(self._engine.look)
 
     def before_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
-        self.engine.stop()
+        self._engine.stop()
         self._sweep.close()
 
 
@@ -70,14 +66,15 @@ class Worker:
 
     def _work(self, settings: Settings, handlers: dict[str, Handler], metrics: Metrics) -> None:
         broker = make_broker(settings.queue.url)
-        middleware = EngineMiddleware(settings, self._store, handlers, metrics)
-        broker.add_middleware(middleware)
+        # Not made by the middleware: dramatiq logs what fails there, and starts a worker that works on nothing.
+        engine = Engine(settings, self._store, handlers, metrics, ChildRuns(settings))
+        broker.add_middleware(EngineMiddleware(engine))
         hints = Hints(broker)
 
         @dramatiq.actor(actor_name=ACTOR, queue_name=QUEUE, broker=broker)
         def work() -> None:
             hints.taken()
-            middleware.engine.wake()
+            engine.wake()
 
         worker = dramatiq.Worker(broker, worker_threads=THREADS, worker_timeout=100)
         worker.start()

@@ -4,6 +4,7 @@ Started as `python -m processors.alone RUN TOKEN`; the child writes down how the
 """
 
 import asyncio
+import logging
 import os
 import random
 import sys
@@ -12,9 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 from processors.attempt import LOST, Attempt, Tools
 from processors.event import Readings
-from processors.handler import REGISTERED, by_name
+from processors.handler import REGISTERED, Handler, by_name
 from processors.outbound.upstream import Upstreams
 from receiver import log
+from receiver.errors import UserError
 from receiver.load import load_modules, put_on_path
 from receiver.metrics import Metrics
 from receiver.settings import Settings, load
@@ -22,6 +24,7 @@ from receiver.store import Store, open_store, runs
 from receiver.store.runs import Claimed, Verdict
 
 CONFIG = "POSTERN_CONFIG"
+WRITTEN, NOT_STARTED = 81, 82  # exit codes that no handler comes upon: `os._exit(0)` in one is a death too
 
 
 class ChildRuns:
@@ -48,8 +51,10 @@ class ChildRuns:
             if child.returncode is None:
                 child.kill()
                 await child.wait()
-        if code == 0:
+        if code == WRITTEN:
             return None
+        if code == NOT_STARTED:
+            return Verdict("waiting", "exception", "the process to run it alone in did not start", failure=True)
         ended = f"signal {-code}" if code < 0 else f"exit code {code}"
         return Verdict("parked", "crashed", f"its process died twice, and then the child that ran it alone: {ended}")
 
@@ -58,16 +63,21 @@ def main() -> None:
     run_id, token = int(sys.argv[1]), int(sys.argv[2])
     log.set_up()
     threading.Thread(target=_die_with_parent, daemon=True).start()
-    settings = load()
-    put_on_path(settings.root)
-    load_modules(settings.handlers.modules)
-    store = open_store(settings.store.url)
+    try:
+        settings = load()
+        put_on_path(settings.root)
+        load_modules(settings.handlers.modules)
+        handlers = by_name(REGISTERED)
+        store = open_store(settings.store.url)
+    except UserError as error:  # the project has changed since our parent started: the run is not to blame
+        logging.getLogger("postern.worker").error("%s", error)
+        os._exit(NOT_STARTED)
     claimed = store.write_from_thread(lambda tx: runs.claimed(tx, [run_id], token))
     for run in claimed:
-        asyncio.run(_run(settings, store, run))
+        asyncio.run(_run(settings, store, handlers[run.handler], run))
     store.close()
     sys.stdout.flush()
-    os._exit(0)  # a handler's thread may still hang
+    os._exit(WRITTEN)  # a handler's thread may still hang
 
 
 def _die_with_parent() -> None:
@@ -75,7 +85,7 @@ def _die_with_parent() -> None:
     os._exit(3)
 
 
-async def _run(settings: Settings, store: Store, run: Claimed) -> None:
+async def _run(settings: Settings, store: Store, handler: Handler, run: Claimed) -> None:
     upstreams = Upstreams(settings)
     tools = Tools(
         store,
@@ -86,7 +96,7 @@ async def _run(settings: Settings, store: Store, run: Claimed) -> None:
         ThreadPoolExecutor(1, "handler"),
         random.random,
     )
-    verdict = await Attempt(tools, by_name(REGISTERED)[run.handler], run).run()
+    verdict = await Attempt(tools, handler, run).run()
     if verdict is not LOST:
         await store.insist(lambda tx: runs.finish(tx, run, verdict))
     await upstreams.aclose()

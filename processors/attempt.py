@@ -3,15 +3,18 @@
 import asyncio
 import contextvars
 import functools
+import inspect
 import logging
 import traceback
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from processors.contained import contained, contained_call
 from processors.context import Context, SyncContext
 from processors.errors import Drop, LeaseLost, Park, Retry, Steer
 from processors.event import Event, Readings, read_event
@@ -29,6 +32,7 @@ log = logging.getLogger("postern.handler")
 
 CANCEL_S = 1.0  # an async handler that does not end so soon after it was cancelled is left behind
 REASON_LENGTH = 500
+HERE = str(Path(__file__).parent)
 LOST = Verdict("waiting", "lease_lost")
 """Not written: whoever has the lease now decides."""
 
@@ -59,18 +63,22 @@ class Attempt:
 
     async def run(self) -> Verdict:
         bind(event=text("ev", self._run.event_id), run=text("run", self._run.id), handler=self._run.handler)
-        try:
-            event = read_event(
-                self._run, self._tools.readings.of(self._run.source), self._handler.adapter.validate_python
-            )
-        except ValidationError as error:
-            return Verdict("parked", "schema_error", _fits_not(error))
-        verdict = await self._call(event)
-        return decided(verdict, self._run.failures, self._tools.worker, self._tools.jitter())
+        verdict = await self._tried()
+        return _storable(decided(verdict, self._run.failures, self._tools.worker, self._tools.jitter()))
 
     def stop(self, reason: str) -> None:
         """From now on `ctx` does nothing more in this attempt."""
         self._recorder.ended = self._recorder.ended or Verdict("waiting", reason=reason)
+
+    async def _tried(self) -> Verdict:
+        reading = self._tools.readings.of(self._run.source)
+        try:
+            event = read_event(self._run, reading, self._handler.adapter.validate_python)
+        except ValidationError as error:
+            return Verdict("parked", "schema_error", _fits_not(error))
+        except Exception as error:  # of a validator of the author's
+            return _failed(error)
+        return await self._call(event)
 
     async def _call(self, event: Event[Any]) -> Verdict:
         work = self._start(event)
@@ -86,24 +94,34 @@ class Attempt:
     def _start(self, event: Event[Any]) -> "asyncio.Future[Any]":
         context = Context(self._recorder, self._tools.upstreams, self._tools.metrics, self._run.attempt)
         if self._handler.is_async:
-            running: asyncio.Future[Any] = asyncio.ensure_future(self._handler.function(event, context))
-            return running
+            return asyncio.ensure_future(contained(self._awaited(event, context)))
         loop = asyncio.get_running_loop()
 
         def submit(work: Coroutine[Any, Any, Any]) -> Any:
-            return asyncio.run_coroutine_threadsafe(work, loop).result()
+            return asyncio.run_coroutine_threadsafe(contained(work), loop).result()
 
-        call = functools.partial(self._handler.function, event, SyncContext(context, submit))
+        call = functools.partial(contained_call, self._called, event, SyncContext(context, submit))
         return loop.run_in_executor(self._tools.threads, contextvars.copy_context().run, call)
 
+    async def _awaited(self, event: Event[Any], context: Context) -> None:
+        await self._handler.function(event, context)
+
+    def _called(self, event: Event[Any], context: SyncContext) -> None:
+        result = self._handler.function(event, context)
+        if inspect.iscoroutine(result):
+            result.close()
+            raise TypeError("a plain function that returns a coroutine: nothing of it would run; make it `async def`")
+
     async def _out_of_time(self, work: "asyncio.Future[Any]") -> Verdict:
+        said = f"took longer than {self._tools.worker.timeout_s:g} s"
+        verdict = self._recorder.ended or Verdict("waiting", "timeout", said, failure=True)
         self.stop("out of time")
         if self._handler.is_async:
             work.cancel()
             await asyncio.wait({work}, timeout=CANCEL_S)
         if not work.done():
             self.leftover = work
-        return Verdict("waiting", "timeout", f"took longer than {self._tools.worker.timeout_s:g} s", failure=True)
+        return verdict
 
     def _ended(self, work: "asyncio.Future[Any]") -> Verdict:
         if work.cancelled():
@@ -118,8 +136,20 @@ class Attempt:
             return Verdict("succeeded")
         if isinstance(error, Steer):
             return _steered(error, self._tools.worker.retry_first_s)
-        log.error("handler failed", exc_info=error)
-        return Verdict("waiting", "exception", _said(error), failure=True)
+        return _failed(error)
+
+
+def _failed(error: BaseException) -> Verdict:
+    log.error("handler failed", exc_info=error)
+    return Verdict("waiting", "exception", _said(error), failure=True)
+
+
+def _storable(verdict: Verdict) -> Verdict:
+    """Its reason as text that a database takes: what handlers and upstreams say may hold half a character."""
+    if verdict.reason is None:
+        return verdict
+    reason = str(verdict.reason).encode("utf-8", "replace").decode().replace("\0", "")
+    return replace(verdict, reason=reason)
 
 
 def _steered(wish: Steer, first_s: float) -> Verdict:
@@ -170,6 +200,6 @@ def _fits_not(error: ValidationError) -> str:
 def _said(error: BaseException) -> str:
     """The exception with the line of the user's code that it came through last."""
     frames = traceback.extract_tb(error.__traceback__)
-    ours = [frame for frame in frames if "site-packages" not in frame.filename and "/processors/" not in frame.filename]
-    place = f" at {ours[-1].filename}:{ours[-1].lineno}" if ours else ""
+    theirs = [frame for frame in frames if "site-packages" not in frame.filename and HERE not in frame.filename]
+    place = f" at {theirs[-1].filename}:{theirs[-1].lineno}" if theirs else ""
     return f"{type(error).__name__}: {error}{place}"[:REASON_LENGTH]

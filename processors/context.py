@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypedDict, cast
 from pydantic import TypeAdapter
 from typing_extensions import TypeVar, Unpack
 
+from processors.contained import contained_call
 from processors.outbound.client import Response, Wish, perform
 from processors.outbound.ledger import Todo
 from processors.outbound.recorder import Recorder
@@ -79,7 +80,10 @@ class Context:
         except Exception:
             await self._recorder.conclude(row, "refused")
             raise
-        body = json.dumps(result).encode()
+        try:
+            body = json.dumps(result).encode()
+        except (TypeError, ValueError) as error:
+            self._recorder.park("ambiguous", f"step {name!r} was done, but its result is no JSON: {error}")
         await self._recorder.conclude(row, "done", body=body)
         return json.loads(body)
 
@@ -185,7 +189,7 @@ def _in_thread(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
     """A plain handler's step may block: not on the engine's loop."""
 
     async def call(*args: Any) -> Any:
-        result = await asyncio.to_thread(function, *args)
+        result = await asyncio.to_thread(contained_call, function, *args)
         return await result if isawaitable(result) else result
 
     return call

@@ -14,6 +14,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 
 from processors.attempt import LOST, Attempt, Tools
 from processors.event import Readings
@@ -23,13 +24,13 @@ from processors.router import router
 from receiver.metrics import Metrics
 from receiver.settings import Settings
 from receiver.store import Store, Transaction, Unavailable, processes, runs
-from receiver.store.runs import Claimed, Verdict
+from receiver.store.runs import Claim, Claimed, Verdict
 
 log = logging.getLogger("postern.engine")
 
 SUSPECT_LAPSES = 2  # a run whose lease ran out so often is next run alone
 CHILDREN = 2  # suspects at once
-DRAIN_S = 8.0
+DRAIN_S = 7.0  # with the server's grace before it, all is over within 12 s
 RENEWED_LONGER_S = 10.0  # than an attempt may take: time to write down that it was too long
 PRESENCE_S = 5.0  # between two signs of life, and two looks at who else lives
 MISSING_LOOK_S = 60.0
@@ -70,7 +71,7 @@ class Engine:
         self._wanted = asyncio.Event()
         self._woken = False
         self._starved = False
-        self._stopping = False
+        self._stopping = self._stopped = False
         self._children = asyncio.Semaphore(CHILDREN)
         self._threads = ThreadPoolExecutor(settings.worker.concurrency, "handler")
         self._upstreams = Upstreams(settings)
@@ -80,7 +81,9 @@ class Engine:
         self._present_at = self._missing_looked_at = time.monotonic()
         offers = [offer for handler in dict.fromkeys(handlers.values()) for offer in handler.offers()]
         self._process = store.write_from_thread(lambda tx: processes.register(tx, "worker", offers=offers))
-        self._route = router(store.write_from_thread(processes.live_patterns))
+        self._router = lru_cache(maxsize=2)(router)
+        self._claiming = self._loop.create_task(self._claim_until_stopped())
+        self._wanted.set()  # whatever waited while nobody was alive
         self._thread = threading.Thread(target=self._main, name="engine", daemon=True)
         self._thread.start()
 
@@ -88,7 +91,7 @@ class Engine:
 
     def wake(self) -> None:
         """There may be work. Any thread; returns at once."""
-        if not self._woken:
+        if not self._woken and not self._stopping:
             self._woken = True
             self._loop.call_soon_threadsafe(self._wanted.set)
 
@@ -100,7 +103,7 @@ class Engine:
             self.wake()
         if now - self._present_at > PRESENCE_S:
             self._present_at = now
-            self._route = router(self._store.write_from_thread(self._present))
+            self._store.write_from_thread(lambda tx: processes.seen(tx, self._process))
         if now - self._missing_looked_at > MISSING_LOOK_S:
             self._missing_looked_at = now
             self._store.write_from_thread(runs.park_missing)
@@ -110,13 +113,10 @@ class Engine:
         runs.sweep(tx)
         return runs.has_due(tx, list(self._handlers))
 
-    def _present(self, tx: Transaction) -> list[tuple[str, str, str]]:
-        processes.seen(tx, self._process)
-        return processes.live_patterns(tx)
-
     def stop(self) -> None:
         """Claim nothing more, let attempts end within the deadline, give the other leases back."""
         asyncio.run_coroutine_threadsafe(self._drain(), self._loop).result()
+        self._stopped = True
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -126,19 +126,20 @@ class Engine:
 
     def _main(self) -> None:
         asyncio.set_event_loop(self._loop)
-        claiming = self._loop.create_task(self._claim_for_ever())
-        self._wanted.set()  # whatever waited while nobody was alive
-        self._loop.run_forever()
-        claiming.cancel()
+        while not self._stopped:
+            try:
+                self._loop.run_forever()
+            except (SystemExit, KeyboardInterrupt):  # of a task that a handler started
+                log.exception("a handler's task tried to end the process")
+        self._loop.close()
 
-    async def _claim_for_ever(self) -> None:
-        while True:
+    async def _claim_until_stopped(self) -> None:
+        while not self._stopping:
             await self._wanted.wait()
             self._wanted.clear()
             self._woken = False
             try:
-                while not self._stopping and await self._claim():
-                    pass
+                await self._claim_all()
             except Unavailable:
                 await asyncio.sleep(STORE_PAUSE_S)
                 self.wake()
@@ -147,11 +148,14 @@ class Engine:
                 await asyncio.sleep(STORE_PAUSE_S)
                 self.wake()
 
+    async def _claim_all(self) -> None:
+        while not self._stopping and await self._claim():
+            pass
+
     async def _claim(self) -> bool:
         """Claim once; whether there may be more to claim now."""
         slots = self._settings.worker.concurrency - len(self._active)
-        names, route, lease_s = list(self._handlers), self._route, self._settings.worker.lease_s
-        claim = await self._store.write(lambda tx: runs.claim(tx, names, route, slots, lease_s))
+        claim = await self._store.write(lambda tx: self._take(tx, slots))
         self._starved = len(claim.runs) == slots
         for run in claim.runs:
             active = self._active[run.id, run.token] = Active(run)
@@ -159,6 +163,11 @@ class Engine:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         return claim.more
+
+    def _take(self, tx: Transaction, slots: int) -> Claim:
+        """Routed by the patterns of this moment: a handler that a new worker brought must not miss an event."""
+        route = self._router(tuple(processes.live_patterns(tx)))
+        return runs.claim(tx, list(self._handlers), route, slots, self._settings.worker.lease_s)
 
     async def _work(self, active: Active) -> None:
         """One slot's work, from claim to finish. Nothing raised here may take the engine down."""
@@ -206,6 +215,8 @@ class Engine:
 
     async def _drain(self) -> None:
         self._stopping = True
+        self._wanted.set()
+        await asyncio.wait({self._claiming}, timeout=DRAIN_S)  # what it is claiming now is ours to give back
         if self._tasks:
             await asyncio.wait(set(self._tasks), timeout=DRAIN_S)
         for active in self._active.values():

@@ -18,6 +18,8 @@ from enum import StrEnum
 
 from receiver.store.runs import Verdict
 
+LONGEST_WAIT_S = 1e9  # thirty years: what a date can hold, whatever a handler or an upstream asks for
+
 
 class Steer(Exception):
     """A handler's wish for its run."""
@@ -28,7 +30,8 @@ class Retry(Steer):
 
     def __init__(self, after: float | timedelta | None = None) -> None:
         super().__init__(after)
-        self.after_s = after.total_seconds() if isinstance(after, timedelta) else after
+        seconds = after.total_seconds() if isinstance(after, timedelta) else after
+        self.after_s = None if seconds is None else min(max(0.0, float(seconds)), LONGEST_WAIT_S)
 
 
 class Drop(Steer):
@@ -140,5 +143,14 @@ def classify(outcome: Outcome) -> Classified:
     return Classified(Action.FAIL, Owner.AUTHOR)  # redirects are not followed: the base_url is wrong
 
 
-NO_EFFECT = frozenset({408, 425, 429, 503}) | frozenset(range(400, 500)) - {409}
-"""Answers after which the same step may be sent with other bytes: the upstream has refused it."""
+TURNED_AWAY = frozenset({401, 403, 408, 409, 425, 429, 503})
+"""Answers of a doorkeeper, who has not looked for what became of an earlier copy of the call."""
+
+
+def had_no_effect(outcome: Outcome) -> bool:
+    """Whether no copy of the call took effect, so that a repaired handler may send other bytes under another key."""
+    if outcome.repeated and (outcome.status is None or outcome.status in TURNED_AWAY):
+        return False
+    if outcome.status is None:
+        return outcome.sent is Sent.NO
+    return 400 <= outcome.status < 500 or outcome.status == 503

@@ -14,9 +14,7 @@ def _matcher(pattern: str) -> re.Pattern[str]:
 
 def router(triples: Iterable[Triple]) -> Callable[[str, str], tuple[str, ...]]:
     """A function of (source, type) that names the handlers, each once, in order of name."""
-    compiled = sorted(
-        {(handler, _matcher(source), _matcher(pattern)) for handler, source, pattern in triples if source}
-    )
+    compiled = [(name, _matcher(source), _matcher(pattern)) for name, source, pattern in sorted(set(triples)) if source]
 
     @lru_cache(maxsize=4096)
     def route(source: str, type_: str) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """The only web wiring: which address leads where. What happens there is in `ingest.py` and `api/`."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 
 from receiver.api import operators, probes
-from receiver.ingest import Intake
+from receiver.ingest import Intake, Limits
 from receiver.metrics import Metrics
 from receiver.problems import problem_response
 from receiver.settings import Settings
@@ -34,6 +34,8 @@ class Apps:
 
     public: Starlette
     admin: Starlette
+    drain: Callable[[], None]
+    """Say from now on that this process is not ready."""
 
 
 def create_app(
@@ -42,21 +44,33 @@ def create_app(
     sources: Mapping[str, Source],
     metrics: Metrics,
     worker: WorkerStatus | None = None,
+    limits: Limits | None = None,
 ) -> Apps:
     health = probes.Probes(store, metrics, worker)
-    intake = Route("/webhooks/{source}", Intake(sources, store, metrics, settings.public_url))
-    public: list[BaseRoute] = [intake, Route("/healthz", health.alive), Route("/readyz", health.ready)]
+    intake = Intake(sources, store, metrics, settings.public_url, limits or Limits())
+    public: list[BaseRoute] = [
+        Route("/webhooks/{source}", intake),
+        Route("/healthz", health.alive),
+        Route("/readyz", health.ready),
+    ]
     token = settings.resolve(settings.admin_token, "admin_token") if settings.admin_token else None
     admin: list[BaseRoute] = [Route("/metrics", health.metrics), Mount("/v1", operators.Operators(token))]
     if settings.server.admin_port is None:
-        return Apps(_starlette([*public, *admin]), _starlette([]))
-    return Apps(_starlette(public), _starlette([*public[1:], *admin]))
+        return Apps(_starlette([*public, *admin]), _starlette([]), health.drain)
+    return Apps(_starlette(public), _starlette([*public[1:], *admin]), health.drain)
 
 
 def _starlette(routes: Iterable[BaseRoute]) -> Starlette:
-    return Starlette(routes=list(routes), exception_handlers={HTTPException: _problem})
+    app = Starlette(routes=list(routes), exception_handlers={HTTPException: _refused, Exception: _failed})
+    app.router.redirect_slashes = False  # a redirect goes where the Host header says, and vendors do not follow it
+    return app
 
 
-async def _problem(request: Request, error: Exception) -> Response:
-    status = error.status_code if isinstance(error, HTTPException) else 503
-    return problem_response(status, CODES.get(status, "refused"))
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    headers = {name.lower(): value for name, value in (error.headers or {}).items()}
+    return problem_response(error.status_code, CODES.get(error.status_code, "refused"), headers=headers)
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    return problem_response(503, "internal")

@@ -6,11 +6,13 @@ not exist on this side. Whatever goes wrong with us is a 503, never a 500 and ne
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from hashlib import sha256
 
-from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from receiver.log import Hush
@@ -25,63 +27,84 @@ from receiver.store.intake import Arrival, NewEvent, Recorded
 
 log = logging.getLogger("postern.intake")
 
-BODY_S = 10.0  # to send a whole request
-STORE_S = 1.9  # to commit it: vendors give up soon after
-HEADERS_LIMIT = 100
-HEADERS_BYTES = 65536
-IN_FLIGHT_BYTES = 128 << 20  # bodies in memory, of all requests
 SECRET_HEADERS = frozenset({b"authorization", b"cookie", b"proxy-authorization"})
 JSON = [(b"content-type", b"application/json")]
+BAD_PERCENT = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 PLAIN = [(b"content-type", b"text/plain"), (b"x-content-type-options", b"nosniff")]
+LINGER_S = 1.0  # for what a refused sender is still sending: closed at once, it would see a reset and no answer
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one request, and all of them together, may take."""
+
+    headers_s: float = 10.0
+    body_s: float = 10.0
+    store_s: float = 1.9  # to commit it: vendors give up soon after
+    headers: int = 100
+    headers_bytes: int = 65536
+    reading_bytes: int = 128 << 20  # of bodies that are not whole yet
+
+
+@dataclass(slots=True)
+class Delivery:
+    """One inbound request, as far as it has come."""
+
+    name: str
+    scope: Scope
+    receive: Receive
+    body: bytes | bytearray = b""
+    whole: bool = False
 
 
 class Intake:
     """The ASGI endpoint of `POST /webhooks/{source}`."""
 
-    def __init__(self, sources: Mapping[str, Source], store: Store, metrics: Metrics, public_url: str | None) -> None:
+    def __init__(
+        self,
+        sources: Mapping[str, Source],
+        store: Store,
+        metrics: Metrics,
+        public_url: str | None,
+        limits: Limits,
+    ) -> None:
         self._sources = sources
         self._store = store
         self._metrics = metrics
         self._public_url = public_url
+        self._limits = limits
         self._hush = Hush()
-        self._in_flight_bytes = 0
+        self._reading_bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        name: str = scope["path_params"]["source"]
-        source = self._sources.get(name)
-        body = b""
+        delivery = Delivery(scope["path_params"]["source"], scope, receive)
         try:
-            if source is None:
-                raise Problem(404, "unknown_source", "no source of this name is configured")
-            if scope["method"] != "POST":
-                raise Problem(405, "method_not_allowed", "deliveries are sent with POST")
-            async with asyncio.timeout(BODY_S) as deadline:
-                size = check_headers(scope["headers"], source.max_body_bytes)
-                body = await self._read(receive, size, source.max_body_bytes)
-                deadline.reschedule(asyncio.get_running_loop().time() + STORE_S)
-                headers, answer = await self._take(source, scope, body)
+            headers, answer = await self._take(delivery)
         except Disconnected:
             return
-        except Problem as problem:
-            await self._refuse(problem, name, source, scope, body, receive, send)
-        except TimeoutError:
-            late = _late() if body else Problem(408, "too_slow", f"the request took longer than {BODY_S:.0f} s")
-            await self._refuse(late, name, source, scope, body, receive, send)
-        except Unavailable as error:
-            await self._refuse(
-                Problem(503, "store_unavailable", note=str(error)), name, source, scope, body, receive, send
-            )
-        except Exception:
-            log.exception("intake failed", extra={"source": name})
-            await self._refuse(Problem(503, "internal"), name, source, scope, body, receive, send)
+        except (Exception, asyncio.CancelledError) as error:  # cancelled: the server's grace is over
+            await self._refuse(self._problem(error, delivery), delivery, send)
         else:
             await send({"type": "http.response.start", "status": 200, "headers": [*headers, _length(answer)]})
             await send({"type": "http.response.body", "body": answer})
 
-    async def _take(self, source: Source, scope: Scope, body: bytes) -> tuple[list[tuple[bytes, bytes]], bytes]:
-        """Verify, identify, record. The answer; when this returns, what it names is on the disk."""
-        headers = Headers(scope["headers"])
-        request = Request(scope["method"], self._url(source, scope), headers, body)
+    async def _take(self, delivery: Delivery) -> tuple[list[tuple[bytes, bytes]], bytes]:
+        """The answer; when this returns, what it names is on the disk."""
+        size = check_request(delivery.scope, self._limits)
+        source = self._sources.get(delivery.name)
+        if source is None:
+            raise Problem(404, "unknown_source", "no source of this name is configured")
+        if delivery.scope["method"] != "POST":
+            raise Problem(405, "method_not_allowed", "deliveries are sent with POST")
+        async with asyncio.timeout(self._limits.body_s) as deadline:
+            delivery.body = body = await self._read(delivery, size, source.max_body_bytes)
+            delivery.whole = True
+            deadline.reschedule(asyncio.get_running_loop().time() + self._limits.store_s)
+            return await self._record(source, delivery.scope, body)
+
+    async def _record(self, source: Source, scope: Scope, body: bytes) -> tuple[list[tuple[bytes, bytes]], bytes]:
+        """Verify, identify, record."""
+        request = Request(scope["method"], self._url(source, scope), Headers(scope["headers"]), body)
         now_us = time.time_ns() // 1000
         try:
             verified = source.scheme.verify(request, source.keys, now_us / 1e6)
@@ -96,47 +119,34 @@ class Intake:
             source.name, header_lines(scope["headers"]), body, sha256(body).digest(), now_us,
             round(source.dedupe_window_s * 1e6), events,
         )  # fmt: skip
-        self._in_flight_bytes += len(body)
-        try:
-            recorded = await self._store.record(arrival)
-        finally:
-            self._in_flight_bytes -= len(body)
+        recorded = await self._store.record(arrival)
         self._note(source.name, recorded, now_us, verified.key.shown)
         return JSON, _answer(recorded, batch=bool(events) and events[0].item is not None)
 
-    async def _read(self, receive: Receive, size: int, cap: int) -> bytes:
-        """The whole body, counted while it streams."""
-        if self._in_flight_bytes + size > IN_FLIGHT_BYTES:
-            raise Problem(503, "overloaded", "too much is being received at once")
-        message = await receive()
-        if message["type"] == "http.request" and not message.get("more_body", False):
-            if len(message.get("body", b"")) > cap:
-                raise too_large(cap)
-            whole: bytes = message.get("body", b"")
-            return whole
-        return await self._read_on(message, receive, cap)
-
-    async def _read_on(self, message: Mapping[str, object], receive: Receive, cap: int) -> bytes:
-        chunks = bytearray()
-        held = 0
+    async def _read(self, delivery: Delivery, size: int, cap: int) -> bytes:
+        """The whole body. What has come while more is awaited counts against what all requests may hold."""
+        if size > cap:
+            raise too_large(cap)
+        delivery.body = parts = bytearray()
         try:
             while True:
+                message = await delivery.receive()
                 if message["type"] == "http.disconnect":
                     raise Disconnected
-                chunk = message.get("body", b"")
-                assert isinstance(chunk, bytes | bytearray)
-                chunks += chunk
-                held += len(chunk)
-                self._in_flight_bytes += len(chunk)
-                if held > cap:
+                chunk: bytes = message.get("body", b"")
+                if len(parts) + len(chunk) > cap:
                     raise too_large(cap)
-                if self._in_flight_bytes > IN_FLIGHT_BYTES:
+                more = message.get("more_body", False)
+                if not more and not parts:
+                    return chunk
+                parts += chunk
+                self._reading_bytes += len(chunk)
+                if not more:
+                    return bytes(parts)
+                if self._reading_bytes > self._limits.reading_bytes:
                     raise Problem(503, "overloaded", "too much is being received at once")
-                if not message.get("more_body", False):
-                    return bytes(chunks)
-                message = await receive()
         finally:
-            self._in_flight_bytes -= held
+            self._reading_bytes -= len(parts)
 
     def _url(self, source: Source, scope: Scope) -> str:
         """The address the vendor signed: the configured one, with the request's own query."""
@@ -152,10 +162,10 @@ class Intake:
         for event in recorded:
             if event.duplicate:
                 activity.duplicate(source, event.id, now_us, key, differs=event.differs)
-                self._metrics.duplicate(source)
+                self._metrics.received(source, "duplicate")
             else:
                 activity.accepted(source, now_us, key)
-                self._metrics.accepted(source)
+                self._metrics.received(source, "accepted")
         self._store.noted()
         if log.isEnabledFor(logging.DEBUG):
             for event in recorded:
@@ -164,86 +174,115 @@ class Intake:
                     extra={"source": source, "event": text("ev", event.id), "duplicate": event.duplicate},
                 )
 
-    async def _refuse(
-        self,
-        problem: Problem,
-        name: str,
-        source: Source | None,
-        scope: Scope,
-        body: bytes,
-        receive: Receive,
-        send: Send,
-    ) -> None:
-        self._metrics.refused(name if source else None, problem.code)
-        if source is not None and problem.status not in (405, 503):
-            self._keep(problem, name, scope, body)
-        response: Response = problem.response()
-        await response(scope, receive, send)
-        if source is not None and (count := self._hush.speak((name, problem.code))):
+    async def _refuse(self, problem: Problem, delivery: Delivery, send: Send) -> None:
+        known = delivery.name in self._sources
+        self._metrics.refused(delivery.name if known else None, problem.code)
+        if known:
+            self._tell(problem, delivery)
+        response = problem.response()
+        unread = not delivery.whole and _announces_body(delivery.scope)
+        if unread:
+            response.headers["connection"] = "close"
+        await send({"type": "http.response.start", "status": problem.status, "headers": response.raw_headers})
+        await send({"type": "http.response.body", "body": response.body, "more_body": unread})
+        if unread:
+            await _linger(delivery.receive)
+            await send({"type": "http.response.body"})
+
+    def _tell(self, problem: Problem, delivery: Delivery) -> None:
+        """Let operators know of it: the newest rejections are kept, and now and then there is a line in the log."""
+        if problem.status not in (405, 503):
+            self._keep(problem, delivery)
+        if count := self._hush.speak((delivery.name, problem.code)):
             log.warning(
                 "refused a delivery: %s", problem.note or problem.code,
-                extra={"source": name, "code": problem.code, "status": problem.status, "count": count,
-                       "next": next_step(problem, name)},
+                extra={"source": delivery.name, "code": problem.code, "status": problem.status, "count": count,
+                       "next": next_step(problem, delivery.name)},
             )  # fmt: skip
 
-    def _keep(self, problem: Problem, name: str, scope: Scope, body: bytes) -> None:
+    def _keep(self, problem: Problem, delivery: Delivery) -> None:
         claimed_us = None if problem.claimed_at is None else round(problem.claimed_at * 1e6)
+        headers = header_lines(delivery.scope["headers"][: self._limits.headers])[: self._limits.headers_bytes]
+        body = bytes(delivery.body[:KEPT_BYTES])
         self._store.activity.refused(
             Refusal(
-                name,
-                time.time_ns() // 1000,
-                problem.code,
-                problem.note,
-                claimed_us,
-                len(body),
-                header_lines(scope["headers"][:HEADERS_LIMIT])[:HEADERS_BYTES],
-                body[:KEPT_BYTES],
+                delivery.name, time.time_ns() // 1000, problem.code, problem.note, claimed_us,
+                len(delivery.body), headers, body,
             )
-        )
+        )  # fmt: skip
         self._store.noted()
+
+    def _problem(self, error: BaseException, delivery: Delivery) -> Problem:
+        """What went wrong, as an answer."""
+        limits = self._limits
+        match error:
+            case Problem():
+                return error
+            case Unavailable():
+                return Problem(503, "store_unavailable", note=str(error))
+            case TimeoutError() if delivery.whole:
+                return Problem(503, "store_slow", note=f"the store took longer than {limits.store_s:g} s")
+            case TimeoutError():
+                return Problem(408, "too_slow", f"the request took longer than {limits.body_s:g} s")
+            case asyncio.CancelledError():
+                return Problem(503, "stopping")
+        log.error("intake failed", exc_info=error, extra={"source": delivery.name})
+        return Problem(503, "internal")
 
 
 class Disconnected(Exception):
     """The sender went away before its request was whole: there is nobody to answer."""
 
 
-def check_headers(headers: list[tuple[bytes, bytes]], cap: int) -> int:
+ONLY = {
+    b"content-encoding": (b"identity", (415, "encoded_body", "the signature covers raw bytes: send them plain")),
+    b"transfer-encoding": (b"chunked", (400, "bad_transfer_encoding", "only chunked is understood")),
+    b"upgrade": (None, (400, "upgrade_refused", "this address takes deliveries only")),
+}
+"""Headers of which one value is fine, and how any other is refused."""
+
+
+def check_request(scope: Scope, limits: Limits) -> int:
     """Refuse what a proxy or a vendor would never send but a smuggler would; the announced length, or 0.
 
     httptools already refuses Content-Length beside Transfer-Encoding, folded lines and bare line feeds. It accepts a
-    missing or doubled Host, `gzip, chunked`, and drops the body of an upgrade: those are refused here.
+    missing or doubled Host, `gzip, chunked`, a broken percent code, and drops the body of an upgrade.
     """
-    if len(headers) > HEADERS_LIMIT or sum(len(name) + len(value) for name, value in headers) > HEADERS_BYTES:
-        raise Problem(431, "headers_too_large", f"at most {HEADERS_LIMIT} headers and {HEADERS_BYTES} bytes of them")
+    headers: list[tuple[bytes, bytes]] = scope["headers"]
+    if len(headers) > limits.headers or sum(len(name) + len(value) for name, value in headers) > limits.headers_bytes:
+        detail = f"at most {limits.headers} headers and {limits.headers_bytes} bytes of them"
+        raise Problem(431, "headers_too_large", detail)
     hosts = size = 0
     for name, value in headers:
         if name == b"host":
             hosts += 1
         elif name == b"content-length":
             size = int(value)  # the parser let digits only pass
-        elif name == b"content-encoding" and value.lower() != b"identity":
-            raise Problem(
-                415,
-                "encoded_body",
-                "send the body without a Content-Encoding: the signature covers raw bytes",
-            )
-        elif name == b"transfer-encoding" and value.lower() != b"chunked":
-            raise Problem(400, "bad_transfer_encoding", "only chunked is understood")
-        elif name == b"upgrade":
-            raise Problem(400, "upgrade_refused", "this address takes deliveries only")
+        elif name in ONLY and value.lower() != ONLY[name][0]:
+            raise Problem(*ONLY[name][1])
     if hosts != 1:
         raise Problem(400, "bad_host", "exactly one Host header is needed")
-    if size > cap:
-        raise too_large(cap)
+    if BAD_PERCENT.search(scope["raw_path"]):
+        raise Problem(400, "bad_path", "a percent sign in the path is not followed by two hex digits")
     return size
+
+
+def _announces_body(scope: Scope) -> bool:
+    return any(
+        name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
+        for name, value in scope["headers"]
+    )
+
+
+async def _linger(receive: Receive) -> None:
+    with suppress(TimeoutError, asyncio.CancelledError):
+        async with asyncio.timeout(LINGER_S):
+            while (await receive()).get("more_body", False):
+                pass
 
 
 def too_large(cap: int) -> Problem:
     return Problem(413, "too_large", f"the body is larger than {cap} bytes")
-
-
-def _late() -> Problem:
-    return Problem(503, "store_slow", note=f"the store took longer than {STORE_S} s")
 
 
 def header_lines(headers: list[tuple[bytes, bytes]]) -> bytes:

@@ -64,8 +64,11 @@ def set_up(level: str = "info", stream: TextIO | None = None) -> None:
     handler = logging.StreamHandler(stream)
     handler.setFormatter(ReadableLines() if stream.isatty() else JsonLines())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    for noisy in ("uvicorn", "uvicorn.error", "httpx", "httpcore", "dramatiq", "alembic"):
+    for noisy in ("httpx", "httpcore", "dramatiq", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    logging.getLogger("uvicorn").setLevel(
+        logging.ERROR
+    )  # it warns of each malformed request: strangers would fill the log
 
 
 class Hush:
@@ -75,7 +78,7 @@ class Hush:
         self._seen: dict[object, tuple[float, int]] = {}
 
     def speak(self, subject: object) -> int:
-        """How many there were since the last line about `subject`, with this one; 0 while it is too soon for another."""
+        """How many there were since the last line about `subject`, this one included; 0: too soon for another line."""
         now = time.monotonic()
         last, count = self._seen.get(subject, (-QUIET_S, 0))
         if now - last < QUIET_S:

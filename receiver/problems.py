@@ -1,15 +1,25 @@
 """Refusals as answers: `application/problem+json` (RFC 9457) with a stable `code`, and nothing that helps a forger."""
 
 import json
+from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 from starlette.responses import Response
 
 RETRY_AFTER_S = 5
-MUST_CLOSE = frozenset(
-    {400, 408, 413, 431}
-)  # the rest of the request was not read: the connection cannot be used again
+CLOSE: Final = {"connection": "close"}  # where the next request begins is unknown, or not worth waiting for
+HEADERS: Final[Mapping[int, Mapping[str, str]]] = {
+    400: CLOSE,
+    401: {"www-authenticate": "Signature"},  # RFC 9110 11.6.1: a 401 names a challenge
+    405: {"allow": "POST"},
+    408: CLOSE,
+    413: CLOSE,
+    431: CLOSE,
+    503: {"retry-after": str(RETRY_AFTER_S)},
+}
+NONE: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class Problem(Exception):
@@ -36,14 +46,7 @@ def problem_body(status: int, code: str, detail: str = "") -> bytes:
     return json.dumps(members).encode()
 
 
-def problem_response(status: int, code: str, detail: str = "") -> Response:
-    headers = {}
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
-        headers["retry-after"] = str(RETRY_AFTER_S)
-    if status == HTTPStatus.METHOD_NOT_ALLOWED:
-        headers["allow"] = "POST"
-    if status == HTTPStatus.UNAUTHORIZED:
-        headers["www-authenticate"] = "Signature"  # RFC 9110 11.6.1: a 401 names a challenge
-    if status in MUST_CLOSE:
-        headers["connection"] = "close"
-    return Response(problem_body(status, code, detail), status, headers, "application/problem+json")
+def problem_response(status: int, code: str, detail: str = "", headers: Mapping[str, str] = NONE) -> Response:
+    """`headers` are this answer's own, with names in lower case."""
+    both = {**HEADERS.get(status, NONE), **headers}
+    return Response(problem_body(status, code, detail), status, both, "application/problem+json")

@@ -3,10 +3,10 @@
 The broker is chosen by `queue.url`. Retries, delays and time limits of dramatiq are off: they live in the store.
 """
 
-import contextlib
 import logging
 import random
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +14,7 @@ import dramatiq
 from dramatiq.brokers.stub import StubBroker
 
 from receiver.errors import UserError
+from receiver.log import Hush
 from receiver.store import Unavailable
 
 log = logging.getLogger("postern.queue")
@@ -37,24 +38,28 @@ def hint() -> "dramatiq.Message[Any]":
 
 
 class Hints:
-    """Sends one hint after a commit that brought work, from a thread of its own; none while one is on its way."""
+    """Sends one hint after a commit that brought work, from a thread of its own; none while one is on its way.
+
+    One that takes longer than the sweep is taken for lost, and no longer waited for.
+    """
 
     def __init__(self, broker: dramatiq.Broker) -> None:
         self._broker = broker
+        self._hush = Hush()
         self._wanted = threading.Event()
-        self._pending = False
+        self._quiet_until = 0.0
         self._closing = False
         self._thread = threading.Thread(target=self._loop, name="hints", daemon=True)
         self._thread.start()
 
     def give(self) -> None:
         """There is work. Returns at once."""
-        if not self._pending:
+        if time.monotonic() >= self._quiet_until:
             self._wanted.set()
 
     def taken(self) -> None:
         """The hint on its way has arrived: what comes from now on needs another."""
-        self._pending = False
+        self._quiet_until = 0.0
 
     def _loop(self) -> None:
         while True:
@@ -62,12 +67,12 @@ class Hints:
             self._wanted.clear()
             if self._closing:
                 return
-            self._pending = True
+            self._quiet_until = time.monotonic() + SWEEP_S
             try:
                 self._broker.enqueue(hint())
             except Exception as error:  # the sweep finds the work all the same
-                self._pending = False
-                log.warning("a hint was not sent: %s", error)
+                if count := self._hush.speak("lost"):
+                    log.warning("a hint was not sent: %s", error, extra={"count": count})
 
     def close(self) -> None:
         self._closing = True
@@ -89,13 +94,12 @@ class Sweep:
 
     def _loop(self) -> None:
         while not self._closing.wait(SWEEP_S * random.uniform(0.8, 1.2)):
-            with contextlib.suppress(Unavailable):  # the writer has logged it
-                try:
-                    self._look()
-                except Unavailable:
-                    raise
-                except Exception:
-                    log.exception("the sweep failed")
+            try:
+                self._look()
+            except Unavailable:
+                pass  # the writer has logged it
+            except Exception:
+                log.exception("the sweep failed")
 
     def close(self) -> None:
         self._closing.set()

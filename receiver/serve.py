@@ -1,10 +1,12 @@
 """One `postern serve`: store, sources, worker inside, listeners; started in this order and stopped in the other."""
 
 import asyncio
+import gc
 import logging
 import os
 import sys
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from receiver import server
@@ -40,8 +42,10 @@ def serve(settings: Settings) -> None:
     worker = load("processors.actors:start")(settings, store, metrics)
     apps = create_app(settings, store, sources, metrics, worker)
     presence = Presence(store, _url(settings, listeners.public))
-    main = server.server(apps.public, settings.server.trusted_proxies)
-    admin = server.server(apps.admin, settings.server.trusted_proxies) if listeners.admin else None
+    proxies = settings.server.trusted_proxies
+    main = server.server(apps.public, proxies, on_refused=partial(metrics.refused, None), on_stop=apps.drain)
+    admin = server.server(apps.admin, proxies) if listeners.admin else None
+    _calm_gc()
     log.info("listening on %s", presence.url, extra={"sources": ",".join(sorted(sources)) or "none"})
     asyncio.run(server.run(main, listeners.public, admin, listeners.admin))
     log.info("draining")
@@ -52,6 +56,13 @@ def serve(settings: Settings) -> None:
     logging.shutdown()
     sys.stdout.flush()
     os._exit(0)  # a handler's thread that never ends must not keep the process
+
+
+def _calm_gc() -> None:
+    """Collect rarely, and leave out what start-up made: walking it again and again took a quarter of the time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 class Presence:

@@ -5,11 +5,12 @@ it again. What an HTTP request must look like beyond that is checked in `ingest.
 """
 
 import asyncio
+import functools
 import os
 import signal
 import socket
 from asyncio import TimerHandle
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -19,43 +20,54 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from receiver.errors import UserError
+from receiver.ingest import LINGER_S, Limits
 from receiver.problems import problem_body
 
-HEADERS_S = 10.0
-HEADERS_BYTES = 65536
-GRACE_S = 5
+GRACE_S = 3
 BACKLOG = 2048
 
 
 class StrictProtocol(HttpToolsProtocol):
     """One connection. A timer runs only while a request's headers are not whole; mostly they come in one piece."""
 
-    _timer: TimerHandle | None = None
-    _in_headers = False
-    _header_bytes = 0
+    def __init__(self, *args: Any, limits: Limits, on_refused: Callable[[str], None], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._limits = limits
+        self._on_refused = on_refused
+        self._timer: TimerHandle | None = None
+        self._in_headers = True
+        self._barren_bytes = 0  # since the request last got on: headers that do not end, trailers, empty lines
+        self._ended = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._watch()
 
     def data_received(self, data: bytes) -> None:
+        if self._ended:
+            return
+        self._barren_bytes += len(data)
         super().data_received(data)
-        if self._in_headers and not self.transport.is_closing():
-            self._header_bytes += len(data)
-            if self._header_bytes > HEADERS_BYTES:
-                self._end(431, "headers_too_large")
-            else:
-                self._watch()
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self._in_headers = True
-        self._header_bytes = 0
+        if self._barren_bytes > self._limits.headers_bytes:
+            self._end(431, "headers_too_large", f"at most {self._limits.headers_bytes} bytes of headers")
+        elif self._barren_bytes and self._in_headers:
+            self._watch()
 
     def on_headers_complete(self) -> None:
         self._in_headers = False
+        self._barren_bytes = 0
         self._unwatch()
         super().on_headers_complete()
+        self.headers = []  # trailers would join the headers while the body is awaited: nobody shall see them
+
+    def on_body(self, body: bytes) -> None:
+        self._barren_bytes = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._in_headers = True
+        self._barren_bytes = 0
+        super().on_message_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._unwatch()
@@ -66,7 +78,7 @@ class StrictProtocol(HttpToolsProtocol):
 
     def _watch(self) -> None:
         if self._timer is None:
-            self._timer = self.loop.call_later(HEADERS_S, self._too_slow)
+            self._timer = self.loop.call_later(self._limits.headers_s, self._too_slow)
 
     def _unwatch(self) -> None:
         if self._timer is not None:
@@ -75,18 +87,39 @@ class StrictProtocol(HttpToolsProtocol):
 
     def _too_slow(self) -> None:
         self._timer = None
-        if not self.transport.is_closing():
-            self._end(408, "too_slow", f"the headers took longer than {HEADERS_S:.0f} s")
+        self._end(408, "too_slow", f"the headers took longer than {self._limits.headers_s:g} s")
 
-    def _end(self, status: int, code: str, detail: str = "") -> None:
+    def _end(self, status: int, code: str, detail: str) -> None:
+        """Refuse what came, and whatever else comes. Requests before it still get their answers."""
+        if self._ended or self.transport.is_closing():
+            return
+        self._ended = True
+        self._unwatch()
+        self._on_refused(code)
+        cycle: Any = self.cycle  # None before the first request
+        if cycle is not None and not cycle.response_complete:
+            if self.pipeline or cycle.response_started or not cycle.more_body:
+                cycle.keep_alive = False  # its answer is the last one
+                return
+            cycle.disconnected = True
+            cycle.message_event.set()
         body = problem_body(status, code, detail)
         head = b"content-type: application/problem+json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body)
         self.transport.write(STATUS_LINE[status] + head + body)
-        self.transport.close()
+        self.transport.write_eof()
+        self.loop.call_later(LINGER_S, self.transport.close)
 
 
 class Server(uvicorn.Server):
     """Stops cleanly at the first SIGTERM or SIGINT and exits 0; at the second it ends at once."""
+
+    def __init__(self, config: uvicorn.Config, on_stop: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_stop = on_stop
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._on_stop()
+        await super().shutdown(sockets)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -106,7 +139,8 @@ class Server(uvicorn.Server):
 def bind(host: str, port: int) -> socket.socket:
     """A listening socket. Errors: UserError where the port is taken or the address is not ours."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # Naming TCP matters: asyncio turns Nagle off only on sockets that say so, and answers would wait 40 ms.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
@@ -121,16 +155,30 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-def server(app: ASGIApp, trusted_proxies: Sequence[str]) -> Server:
+def _nothing(*_: object) -> None:
+    """For callers who need no word of it."""
+
+
+def server(
+    app: ASGIApp,
+    trusted_proxies: Sequence[str],
+    limits: Limits | None = None,
+    *,
+    on_refused: Callable[[str], None] = _nothing,
+    on_stop: Callable[[], None] = _nothing,
+) -> Server:
+    """`on_refused` hears the code of what was refused before it was a request, `on_stop` that draining begins."""
+    protocol = functools.partial(StrictProtocol, limits=limits or Limits(), on_refused=on_refused)
     options: dict[str, Any] = {
         "proxy_headers": bool(trusted_proxies),
         "forwarded_allow_ips": list(trusted_proxies),
     }
     config = uvicorn.Config(
-        app, http=StrictProtocol, ws="none", lifespan="off", log_config=None, access_log=False, server_header=False,
+        app, http=protocol,  # type: ignore[arg-type]  # only ever called
+        ws="none", lifespan="off", log_config=None, access_log=False, server_header=False,
         backlog=BACKLOG, timeout_graceful_shutdown=GRACE_S, **options,
     )  # fmt: skip
-    return Server(config)
+    return Server(config, on_stop)
 
 
 async def run(

@@ -9,7 +9,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from processors.errors import NO_EFFECT, Action, Classified, Outcome, Sent, classify, may_repeat
+from processors.errors import LONGEST_WAIT_S, Action, Classified, Outcome, classify, had_no_effect, may_repeat
 from processors.outbound.ledger import Todo
 from processors.outbound.recorder import Recorder
 from processors.outbound.upstream import Answered, Call, Upstream, headers_from_bytes, headers_to_bytes
@@ -17,7 +17,7 @@ from receiver.metrics import Metrics
 from receiver.store.runs import Verdict
 from receiver.store.steps import StepRow
 
-RECORDED = frozenset({"POST", "PATCH", "PUT", "DELETE"})
+READS = frozenset({"GET", "HEAD", "OPTIONS"})  # every other method may have an effect, also one we never heard of
 IN_PLACE_S = 2.0  # a longer wait ends the attempt: nothing sleeps on a slot
 IN_PLACE_TRIES = 3
 SHOWN = 200  # characters of a refusal's body in the reason
@@ -53,7 +53,7 @@ async def perform(recorder: Recorder, upstream: Upstream, wish: Wish, metrics: M
     """Send it, or give the recorded answer. Any other outcome ends the attempt and does not return."""
     recorder.check()
     exchange = _Exchange(recorder, upstream, wish, metrics)
-    if wish.record or wish.call.method in RECORDED:
+    if wish.record or wish.call.method not in READS:
         return await exchange.recorded()
     return await exchange.plain()
 
@@ -95,7 +95,7 @@ class _Exchange:
             case Todo.DRIFTED:
                 self._recorder.park(
                     "step_drift",
-                    f"{name}: an earlier attempt sent other bytes, outcome unknown; name it (step=…) to send them again",
+                    f"{name}: an earlier attempt sent other bytes, outcome unknown; name it (step=…) to repeat those",
                 )
             case _:
                 return await self._repeat(step, repeated=todo is Todo.REPEAT and step.state == "open")
@@ -105,12 +105,12 @@ class _Exchange:
             answered = await self._send(Call.from_bytes(step.request), step.key)
             outcome = self._outcome(answered, repeated=repeated)
             classified = classify(outcome)
-            await self._conclude(step, classified, answered)
+            await self._conclude(step, classified, outcome, answered)
             if classified.action is Action.OK:
                 return _response(answered)
             if not (tries_left and await _waited(classified)):
                 self._end(classified, outcome, answered)
-            await self._recorder.again(step)
+            step = await self._recorder.again(step)
         raise AssertionError
 
     async def _send(self, call: Call, key: str | None) -> Answered:
@@ -121,17 +121,17 @@ class _Exchange:
     def _outcome(self, answered: Answered, *, repeated: bool) -> Outcome:
         method, keyed, expect = self._wish.call.method, self._keyed, self._wish.expect
         if answered.response is None:
-            return Outcome(method, sent=answered.sent, keyed=keyed)
+            return Outcome(method, sent=answered.sent, keyed=keyed, repeated=repeated)
         status = answered.response.status_code
         wait_s = retry_after_s(answered.response.headers.get("retry-after"), time.time())
         return Outcome(method, status, None, wait_s, keyed=keyed, repeated=repeated, expect=expect)
 
-    async def _conclude(self, step: StepRow, classified: Classified, answered: Answered) -> None:
+    async def _conclude(self, step: StepRow, classified: Classified, outcome: Outcome, answered: Answered) -> None:
         response = answered.response
+        state = "done" if classified.action is Action.OK else "refused" if had_no_effect(outcome) else "open"
         if response is None:
-            await self._recorder.conclude(step, "refused" if answered.sent is Sent.NO else "open")
+            await self._recorder.conclude(step, state)
             return
-        state = "done" if classified.action is Action.OK else "refused" if response.status_code in NO_EFFECT else "open"
         headers = headers_to_bytes(response.headers)
         await self._recorder.conclude(step, state, response.status_code, headers, response.content)
 
@@ -145,8 +145,10 @@ class _Exchange:
 def _verdict(classified: Classified, outcome: Outcome, said: str) -> Verdict:
     match classified.action:
         case Action.RATE_LIMITED:
-            wait_s = classified.wait_s
-            return Verdict("waiting", "rate_limited", said, 0.0 if wait_s is None else wait_s, failure=wait_s is None)
+            if classified.wait_s is None:
+                return Verdict("waiting", "rate_limited", said, failure=True)
+            # Short waits have been sat out and did not help: "0" must not become a loop at full speed.
+            return Verdict("waiting", "rate_limited", said, min(max(classified.wait_s, IN_PLACE_S), LONGEST_WAIT_S))
         case Action.AMBIGUOUS:
             return Verdict("parked", "ambiguous", f"{said}; it may have taken effect, and this upstream takes no key")
         case Action.REFRESH_THEN_RETRY:

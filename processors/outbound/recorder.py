@@ -43,7 +43,10 @@ class Recorder:
         return idempotency_key(self.event_id, self._run.handler, step, self._run.generation, revision)
 
     async def begin(self, name: str, request: bytes, *, named: bool, repeatable: bool) -> tuple[Todo, StepRow]:
-        """Look the step up and record the intent, in one commit and only under a live lease. Errors: LeaseLost."""
+        """Look the step up and record the intent, in one commit and only under a live lease. Errors: LeaseLost.
+
+        The row's `state` is the one found, before it was opened again.
+        """
         self.check()
         found = await self._store.insist(lambda tx: self._begin(tx, name, request, named=named, repeatable=repeatable))
         if found is None:
@@ -61,19 +64,19 @@ class Recorder:
             row = steps.intend(tx, self._run, name, decision.revision, self.key(name, decision.revision), request)
         assert row is not None
         if decision.todo is Todo.REPEAT:
-            steps.reopen(tx, row)
+            row = steps.reopen(tx, row)
         return decision.todo, row
 
-    async def again(self, step: StepRow) -> None:
+    async def again(self, step: StepRow) -> StepRow:
         """The same call is about to be sent once more within this attempt. Errors: LeaseLost."""
-        if not await self._store.insist(lambda tx: self._again(tx, step)):
+        self.check()
+        reopened = await self._store.insist(lambda tx: self._again(tx, step))
+        if reopened is None:
             raise LeaseLost
+        return reopened
 
-    def _again(self, tx: Transaction, step: StepRow) -> bool:
-        live = is_live(tx, self._run.id, self._run.token)
-        if live:
-            steps.reopen(tx, step)
-        return live
+    def _again(self, tx: Transaction, step: StepRow) -> StepRow | None:
+        return steps.reopen(tx, step) if is_live(tx, self._run.id, self._run.token) else None
 
     async def conclude(
         self,

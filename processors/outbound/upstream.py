@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,8 @@ from receiver.settings import ApiSettings, Settings
 
 CORRELATION_HEADER = "X-Correlation-Id"
 CONNECTIONS = 100
+HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+HEADER_VALUE = re.compile(r"(?:[!-~](?:[\t -~]*[!-~])?)?")
 NOT_SENT = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
@@ -65,7 +68,10 @@ def make_call(
     params: Mapping[str, Any] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Call:
-    """Errors: ValueError for an absolute address: it would carry this api's credentials to another host."""
+    """What cannot be sent as it is must show here, before an intent is recorded.
+
+    Errors: ValueError for an absolute address: it would carry this api's credentials to another host.
+    """
     url = httpx.URL(path)
     if url.host or url.scheme:
         raise ValueError(f"the path of a call is relative to base_url, not an address of its own: {path!r}")
@@ -76,8 +82,8 @@ def make_call(
     if "content-type" in request.headers and "content-type" not in {name.lower() for name in kept}:
         kept["Content-Type"] = request.headers["content-type"]
     for name, value in kept.items():
-        if "\n" in name + value or "\r" in name + value:
-            raise ValueError(f"a header cannot hold a line break: {name!r}")
+        if not (HEADER_NAME.fullmatch(name) and HEADER_VALUE.fullmatch(value)):  # a line break would add a header
+            raise ValueError(f"this cannot stand in a header: {name!r}")
     return Call(method, str(url), tuple(sorted(kept.items())), request.read())
 
 

@@ -20,7 +20,7 @@ class Operators:
                 501, "not_built", "the operators' API is not built yet: use the postern command"
             )
         else:
-            response = problem_response(401, "unauthorized")
+            response = problem_response(401, "unauthorized", headers={"www-authenticate": "Bearer"})
         await response(scope, receive, send)
 
     def _may_enter(self, authorization: str) -> bool:

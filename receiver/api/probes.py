@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Protocol
 
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import GaugeMetricFamily, Metric
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -25,15 +26,19 @@ class Probes:
         self._store = store
         self._metrics = metrics
         self._worker = worker
-        self.draining = False
-        metrics.gauges(self._gauges)
+        self._draining = False
+        metrics.ask(self._gauges)
+
+    def drain(self) -> None:
+        """From now on this process is not ready."""
+        self._draining = True
 
     async def alive(self, request: Request) -> Response:
         return JSONResponse({"status": "alive"})
 
     async def ready(self, request: Request) -> Response:
         """200 only if a delivery would be stored now. A failed worker is shown, not red: intake goes on."""
-        store = "draining" if self.draining else await self._store_state()
+        store = "draining" if self._draining else await self._store_state()
         worker = None if self._worker is None else self._worker.trouble or "ok"
         ready = store == "ok"
         content = {"status": "ready" if ready else "not ready", "store": store, "worker": worker}
@@ -52,9 +57,9 @@ class Probes:
         text = await asyncio.to_thread(self._metrics.text)
         return Response(text, media_type=CONTENT_TYPE)
 
-    def _gauges(self) -> Iterable[GaugeMetricFamily]:
+    def _gauges(self) -> Iterable[Metric]:
         runs = GaugeMetricFamily("postern_runs", "Runs that are not finished", labels=["state"])
-        with self._store.reading() as session:
+        with suppress(Unavailable), self._store.reading() as session:  # the other metrics are wanted all the same
             for state, count in reads.unfinished(session).items():
                 runs.add_metric([state], count)
         failed = self._worker is not None and self._worker.trouble is not None

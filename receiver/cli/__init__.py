@@ -1,15 +1,9 @@
-"""tmp"""
+"""The command line: `postern`, and `python -m receiver`. One file for each group of commands.
 
+main.py says which commands there are and prints what goes wrong; common.py is what they share: the settings, the
+store, rows as JSON or as tables, questions. A command's own file is imported only when it is typed.
+"""
 
-def main() -> None:
-    import os
-    import sys
-    from pathlib import Path
+from receiver.cli.main import main
 
-    from receiver import log
-    from receiver.serve import serve
-    from receiver.settings import load
-
-    port = sys.argv[sys.argv.index("--port") + 1] if "--port" in sys.argv else "8000"
-    log.set_up()
-    serve(load(None, {**os.environ, "POSTERN_SERVER__PORT": port}))
+__all__ = ["main"]

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Protocol, runtime_checkable
 
 from pydantic_core import from_json
@@ -26,11 +27,17 @@ class Headers:
             self._values.setdefault(name, []).append(value)
 
     def all(self, name: str) -> list[bytes]:
-        return self._values.get(name.lower().encode(), [])
+        return self._values.get(_key(name), [])
 
     def get(self, name: str) -> bytes | None:
-        values = self._values.get(name.lower().encode())
+        values = self._values.get(_key(name))
         return values[0] if values else None
+
+
+@lru_cache(maxsize=1024)
+def _key(name: str) -> bytes:
+    """A configured name as ASGI writes it. Names that strangers send are never looked up."""
+    return name.lower().encode()
 
 
 def parse_body(body: bytes) -> Any:

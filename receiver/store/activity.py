@@ -15,7 +15,7 @@ REJECTION = ("id", "source", "received_at", "code", "detail", "claimed_at", "siz
 KEPT = 1000  # newest rejections of a source
 KEPT_BYTES = 65536  # of the body of each
 FLUSH_BYTES = 4 << 20  # rejections written at one flush: a flood must not take the disk from intake
-WAITING_BYTES = 32 << 20  # rejections in memory, of all sources; beyond it the oldest go
+WAITING_BYTES = 64 << 20  # rejections in memory; beyond it the oldest go. Sources have equal shares in both
 DUPLICATES_KEPT = 10_000  # events whose duplicate count waits in memory
 
 
@@ -31,6 +31,40 @@ class Refusal:
     size_bytes: int
     headers: bytes
     body: bytes
+
+    @property
+    def kept_bytes(self) -> int:
+        return len(self.headers) + len(self.body)
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """One source's refusals that are to be written, oldest first."""
+
+    refusals: deque[Refusal] = field(default_factory=deque)
+    bytes: int = 0
+
+    def add(self, refusal: Refusal, room: int) -> None:
+        self.refusals.append(refusal)
+        self.bytes += refusal.kept_bytes
+        while len(self.refusals) > KEPT or (self.bytes > room and len(self.refusals) > 1):
+            self._pop()
+
+    def take(self, room: int) -> list[Refusal]:
+        taken = []
+        while self.refusals and room > 0:
+            taken.append(self._pop())
+            room -= taken[-1].kept_bytes
+        return taken
+
+    def put_back(self, taken: list[Refusal]) -> None:
+        self.refusals.extendleft(reversed(taken))
+        self.bytes += sum(refusal.kept_bytes for refusal in taken)
+
+    def _pop(self) -> Refusal:
+        oldest = self.refusals.popleft()
+        self.bytes -= oldest.kept_bytes
+        return oldest
 
 
 @dataclass(slots=True)
@@ -51,7 +85,7 @@ class _Counts:
 class _Gathered:
     counts: dict[str, _Counts] = field(default_factory=dict)
     duplicates: Counter[int] = field(default_factory=Counter)
-    refusals: list[Refusal] = field(default_factory=list)
+    refusals: dict[str, list[Refusal]] = field(default_factory=dict)
 
 
 class Activity:
@@ -61,8 +95,7 @@ class Activity:
         self._lock = threading.Lock()
         self._counts: dict[str, _Counts] = {}
         self._duplicates: Counter[int] = Counter()
-        self._refusals: dict[str, deque[Refusal]] = {}
-        self._refusal_bytes = 0
+        self._waiting: dict[str, _Waiting] = {}
 
     def __bool__(self) -> bool:
         return bool(self._counts)
@@ -90,11 +123,8 @@ class Activity:
             counts.refused += 1
             counts.refused_since_accepted += 1
             counts.last_refused_us, counts.last_refused_code = refusal.received_us, refusal.code
-            waiting = self._refusals.setdefault(refusal.source, deque())
-            waiting.append(refusal)
-            self._refusal_bytes += len(refusal.body)
-            while len(waiting) > KEPT or (self._refusal_bytes > WAITING_BYTES and len(waiting) > 1):
-                self._refusal_bytes -= len(waiting.popleft().body)
+            waiting = self._waiting.setdefault(refusal.source, _Waiting())
+            waiting.add(refusal, WAITING_BYTES // len(self._waiting))
 
     def _of(self, source: str) -> _Counts:
         counts = self._counts.get(source)
@@ -103,31 +133,27 @@ class Activity:
         return counts
 
     def take(self) -> _Gathered:
-        """Everything noted since the last time, and as many rejections as one flush may write, newest first to stay."""
+        """Everything noted since the last time, and as many rejections as one flush may write."""
         with self._lock:
             gathered = _Gathered(self._counts, self._duplicates)
             self._counts, self._duplicates = {}, Counter()
-            room = FLUSH_BYTES
-            for source, waiting in list(self._refusals.items()):
-                while waiting and room > 0:
-                    refusal = waiting.popleft()
-                    room -= len(refusal.body) + len(refusal.headers)
-                    self._refusal_bytes -= len(refusal.body)
-                    gathered.refusals.append(refusal)
-                if waiting:
+            for source, waiting in list(self._waiting.items()):
+                gathered.refusals[source] = waiting.take(FLUSH_BYTES // len(self._waiting))
+                if waiting.refusals:
                     self._of(source)  # so that the next flush comes for the rest
-                else:
-                    del self._refusals[source]
+            self._waiting = {source: waiting for source, waiting in self._waiting.items() if waiting.refusals}
             return gathered
 
     def put_back(self, gathered: _Gathered) -> None:
-        """The store could not be written: keep the counts for the next flush. That second's rejections are lost."""
+        """The store could not be written: keep it all for the next flush."""
         with self._lock:
             self._duplicates.update(gathered.duplicates)
             for source, old in gathered.counts.items():
                 new = self._counts.setdefault(source, old)
                 if new is not old:
                     _add(new, old)
+            for source, refusals in gathered.refusals.items():
+                self._waiting.setdefault(source, _Waiting()).put_back(refusals)
 
 
 def _add(new: _Counts, old: _Counts) -> None:
@@ -147,7 +173,8 @@ def write(tx: Transaction, gathered: _Gathered) -> None:
         "UPDATE event SET duplicates = duplicates + :count WHERE id = :id",
         [{"id": event_id, "count": count} for event_id, count in sorted(gathered.duplicates.items())],
     )
-    _write_rejections(tx, gathered.refusals)
+    for source, refusals in sorted(gathered.refusals.items()):
+        _write_rejections(tx, source, refusals)
 
 
 def _write_counts(tx: Transaction, source: str, counts: _Counts) -> None:
@@ -166,15 +193,14 @@ def _write_counts(tx: Transaction, source: str, counts: _Counts) -> None:
     )  # fmt: skip
 
 
-def _write_rejections(tx: Transaction, refusals: list[Refusal]) -> None:
+def _write_rejections(tx: Transaction, source: str, refusals: list[Refusal]) -> None:
     rows = [
-        (new_id(), r.source, r.received_us, r.code, r.detail, r.claimed_us, r.size_bytes, r.headers, r.body)
+        (new_id(), source, r.received_us, r.code, r.detail, r.claimed_us, r.size_bytes, r.headers, r.body)
         for r in refusals
     ]
     tx.insert("rejection", REJECTION, rows)
-    for source in sorted({r.source for r in refusals}):
-        tx.run(
-            "DELETE FROM rejection WHERE source = :source AND id <="
-            " (SELECT id FROM rejection WHERE source = :source ORDER BY id DESC LIMIT 1 OFFSET :kept)",
-            source=source, kept=KEPT,
-        )  # fmt: skip
+    tx.run(
+        "DELETE FROM rejection WHERE source = :source AND id <="
+        " (SELECT id FROM rejection WHERE source = :source ORDER BY id DESC LIMIT 1 OFFSET :kept)",
+        source=source, kept=KEPT,
+    )  # fmt: skip

@@ -11,6 +11,7 @@ import time
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 VALUES = {character: value for value, character in enumerate(ALPHABET)}
 TEXT_LENGTH = 13
+PAIRS = [first + second for first in ALPHABET for second in ALPHABET]  # an id is text at every answer: ten bits at once
 RANDOM_BITS = 21  # 42 bits of milliseconds last until the year 2109
 
 
@@ -33,7 +34,8 @@ new_id = Ids().next
 
 def text(prefix: str, number: int) -> str:
     """The id as people see it: `text("ev", 1)` is `ev_0000000000001`."""
-    return f"{prefix}_" + "".join(ALPHABET[number >> shift & 31] for shift in range(60, -1, -5))
+    pairs = "".join([PAIRS[number >> shift & 1023] for shift in (50, 40, 30, 20, 10, 0)])
+    return f"{prefix}_{ALPHABET[number >> 60]}{pairs}"
 
 
 def number(prefix: str, shown: str) -> int | None:

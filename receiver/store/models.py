@@ -55,7 +55,7 @@ def _time(**options: Any) -> Any:
 
 
 class Delivery(SQLModel, table=True):
-    """The exact bytes of the POST that brought one event, or a batch of them. Headers are a JSON list of pairs."""
+    """The exact bytes of the POST that brought one event, or a batch of them. Headers are lines of `name: value`."""
 
     id: int = _id(primary_key=True)
     headers: bytes = Field(sa_column=Column(LargeBinary, nullable=False))

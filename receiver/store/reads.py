@@ -1,22 +1,39 @@
-"""What operators ask of the store. Everything here reads; rows come back as plain frozen values, ids as people see them."""
+"""What operators ask of the store. Everything here reads; what is shown of an event is put together only here.
 
-from collections.abc import Sequence
+Ids are as people see them. A run that is not routed yet is none to the outside. Conditions on a run's state are written
+out, not bound: only so a database knows that they are those of the partial indexes in `models.py`.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, and_, case, exists, func, or_
+from sqlalchemy import Select, and_, exists, func, literal_column, null, text, union_all
 from sqlalchemy import select as typed_select
 from sqlmodel import Session, col
 
-from receiver.store.ids import number, text
+from receiver.store import ids
 from receiver.store.intake import digest
-from receiver.store.models import Delivery, Event, History, Offer, Process, Rejection, Run, Source, Step
+from receiver.store.models import Delivery, Event, History, Offer, Process, Rejection, Run, Source, Step, to_us
+from receiver.store.patterns import regex
 from receiver.store.runs import ALIVE_US
 
 select: Any = typed_select  # its overloads do not know SQLModel's attributes, which are typed as their values
 
-UNFINISHED = ("waiting", "running")
+PAGE = 500
+SKEW = timedelta(hours=1)  # an id holds the time it was made, by a clock that may have been put back since
+
+UNROUTED = text("run.state = 'waiting' AND run.handler IS NULL")
+WAITING = text("run.state = 'waiting' AND run.handler IS NOT NULL")
+RUNNING = text("run.state = 'running'")
+PARKED = text("run.state = 'parked'")
+FAILING = {
+    "parked": PARKED,
+    "waiting": text("run.state = 'waiting' AND run.handler IS NOT NULL AND run.failures > 0"),
+    "running": text("run.state = 'running' AND run.failures > 0"),
+}
 
 
 @dataclass(frozen=True)
@@ -48,12 +65,32 @@ class RunRow:
     due_at: datetime | None
     started_at: datetime | None
     finished_at: datetime | None
+    lapses: int
     generation: int
 
 
 @dataclass(frozen=True)
+class StepRow:
+    """A step without its bytes."""
+
+    handler: str
+    name: str
+    revision: int
+    generation: int
+    state: str
+    key: str
+    status: int | None
+    sends: int
+    intent_at: datetime
+    outcome_at: datetime | None
+
+
+# ── events ──
+
+
+@dataclass(frozen=True)
 class Filters:
-    """Of `events list`. None: any."""
+    """Of `events list`; None is any. `type` may hold `*`. `handler`, `code` and `failing` are about the same run."""
 
     source: str | None = None
     type: str | None = None
@@ -65,115 +102,142 @@ class Filters:
     until: datetime | None = None
 
 
-def _has_run(*conditions: Any) -> Any:
-    return exists().where(col(Run.event_id) == col(Event.id), *conditions)
+def events(session: Session, filters: Filters, limit: int | None = 50) -> Iterator[EventRow]:
+    """Newest first, read in pages, so that a long list holds no snapshot open and fills no memory."""
+    query = select(Event).where(*_conditions(filters)).order_by(col(Event.id).desc())
+    while limit is None or limit > 0:
+        size = PAGE if limit is None else min(limit, PAGE)
+        page = list(session.scalars(query.limit(size)))
+        runs_of = _runs(session, [event.id for event in page])
+        yield from (_event_row(event, runs_of[event.id]) for event in page)
+        if len(page) < size:
+            return
+        limit = None if limit is None else limit - size
+        query = query.where(col(Event.id) < page[-1].id)
 
 
-PARKED = _has_run(col(Run.state) == "parked")
-AT_WORK = _has_run(col(Run.state).in_(UNFINISHED))
-ANY_RUN = _has_run()
-FAILING = _has_run(or_(col(Run.state) == "parked", and_(col(Run.state).in_(UNFINISHED), col(Run.failures) > 0)))
-STATUS = case((PARKED, "attention"), (AT_WORK, "pending"), (~ANY_RUN, "unhandled"), else_="done")
-
-
-def _events(filters: Filters) -> Select[Any]:
-    query: Select[Any] = select(Event, STATUS.label("status"))
-    equal = {Event.source: filters.source}
-    for column, value in equal.items():
-        if value is not None:
-            query = query.where(col(column) == value)
+def _conditions(filters: Filters) -> Iterator[Any]:
+    if filters.source is not None:
+        yield col(Event.source) == filters.source
     if filters.type is not None:
-        query = query.where(col(Event.type).like(_like(filters.type), escape="\\"))
+        yield col(Event.type).regexp_match(rf"\A{regex(filters.type)}\Z")
     if filters.status is not None:
-        query = query.where(filters.status == STATUS)
-    if filters.failing:
-        query = query.where(FAILING)
-    if filters.handler is not None:
-        query = query.where(_has_run(col(Run.handler) == filters.handler))
-    if filters.code is not None:
-        query = query.where(_has_run(col(Run.code) == filters.code))
+        yield from STATUS[filters.status]
+    if filters.failing or filters.handler is not None or filters.code is not None:
+        yield _has_such_run(filters)
     if filters.since is not None:
-        query = query.where(col(Event.received_at) >= filters.since)
+        yield col(Event.id) >= to_us(filters.since - SKEW) // 1000 << ids.RANDOM_BITS
+        yield col(Event.received_at) >= filters.since
     if filters.until is not None:
-        query = query.where(col(Event.received_at) < filters.until)
-    return query
+        yield col(Event.received_at) < filters.until
 
 
-def _like(pattern: str) -> str:
-    escaped = pattern.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return escaped.replace("*", "%")
+def _with_run(*conditions: Any) -> Any:
+    """Events that have a run of one of the conditions: found by their indexes, however many events there are."""
+    return col(Event.id).in_(union_all(*(select(Run.event_id).where(condition) for condition in conditions)))
 
 
-def events(session: Session, filters: Filters, limit: int | None = 50) -> list[EventRow]:
-    """Newest first. `type` may hold `*`."""
-    query = _events(filters).order_by(col(Event.id).desc()).limit(limit)
-    return [_event_row(session, event, status) for event, status in session.execute(query)]
+STATUS: dict[str, tuple[Any, ...]] = {
+    "attention": (_with_run(PARKED),),
+    "pending": (_with_run(UNROUTED, WAITING, RUNNING), ~_with_run(PARKED)),
+    "unhandled": (~exists().where(col(Run.event_id) == col(Event.id)),),
+    "done": (exists().where(col(Run.event_id) == col(Event.id)), ~_with_run(UNROUTED, WAITING, RUNNING, PARKED)),
+}
+"""The same that `_status` says of the runs at hand."""
 
 
-def _event_row(session: Session, event: Event, status: str) -> EventRow:
-    runs = _runs(session, event.id)
-    parked = [run.code for run in runs if run.state == "parked"]
-    failed = [run.code for run in sorted(runs, key=lambda run: run.finished_at or event.received_at) if run.code]
-    due = [run.due_at for run in runs if run.state == "waiting" and run.due_at]
+def _has_such_run(filters: Filters) -> Any:
+    same: list[Any] = []
+    if filters.handler is not None:
+        same.append(col(Run.handler) == filters.handler)
+    if filters.code is not None:
+        same.append(col(Run.code) == filters.code)
+    if filters.failing:
+        return _with_run(*(and_(failing, *same) for failing in FAILING.values()))
+    return exists().where(col(Run.event_id) == col(Event.id), *same)
+
+
+def _runs(session: Session, event_ids: Sequence[int]) -> dict[int, list[Run]]:
+    """Of each event its runs, oldest first."""
+    runs_of = defaultdict(list)
+    query = select(Run).where(col(Run.event_id).in_(event_ids)).order_by(col(Run.event_id), col(Run.id))
+    for run in session.scalars(query) if event_ids else ():
+        runs_of[run.event_id].append(run)
+    return runs_of
+
+
+def _event_row(event: Event, its_runs: Sequence[Run]) -> EventRow:
+    routed = [run for run in its_runs if run.handler is not None]
     return EventRow(
-        id=text("ev", event.id),
+        id=ids.text("ev", event.id),
         external_id=event.external_id,
         source=event.source,
         type=event.type,
-        status=status,
+        status=_status(its_runs),
         received_at=event.received_at,
         sha256=event.sha256.hex(),
-        attempts=sum(run.attempts for run in runs),
-        code=parked[0] if parked else failed[-1] if failed else None,
-        due_at=min(due, default=None),
+        attempts=sum(run.attempts for run in routed),
+        code=_code(routed),
+        due_at=min((run.due_at for run in routed if run.state == "waiting" and run.due_at), default=None),
         duplicates=event.duplicates,
     )
 
 
-def _runs(session: Session, event_id: int) -> list[Run]:
-    query = select(Run).where(col(Run.event_id) == event_id).order_by(col(Run.id))
-    return list(session.scalars(query))
+def _status(its_runs: Sequence[Run]) -> str:
+    states = {run.state for run in its_runs}
+    if "parked" in states:
+        return "attention"
+    if states & {"waiting", "running"}:
+        return "pending"
+    return "done" if states else "unhandled"
+
+
+def _code(routed: Sequence[Run]) -> str | None:
+    """That of the oldest parked run, else of the last failure."""
+    parked = [run.code for run in routed if run.state == "parked"]
+    ended = [(run.finished_at or run.started_at, run.code) for run in routed if run.code]
+    last = max(((at, code) for at, code in ended if at), default=(None, None))
+    return parked[0] if parked else last[1]
 
 
 def find_event(session: Session, name: str) -> int | None:
     """The event's number, by its id or by `source:external_id`; of several the newest."""
-    own = number("ev", name)
+    own = ids.number("ev", name)
     if own is not None:
         return own if session.get(Event, own) else None
-    source, colon, external_id = name.partition(":")
-    if not colon:
-        return None
+    source, _, external_id = name.partition(":")
     found: int | None = session.scalar(select(Event.id).where(col(Event.digest) == digest(source, external_id)))
-    if found is None:
-        where = (col(Event.source) == source, col(Event.external_id) == external_id)
-        found = session.scalar(select(func.max(Event.id)).where(*where))
     return found
 
 
 def event(session: Session, event_id: int) -> EventRow:
-    found, status = session.execute(select(Event, STATUS).where(col(Event.id) == event_id)).one()
-    return _event_row(session, found, status)
+    """Errors: NoResultFound; `find_event` gives numbers that exist."""
+    return _event_row(session.get_one(Event, event_id), _runs(session, [event_id])[event_id])
+
+
+# ── of one event ──
 
 
 def runs(session: Session, event_id: int) -> list[RunRow]:
-    """An event's runs, oldest first; one that is not routed yet is none."""
-    return [
-        RunRow(
-            text("run", run.id),
-            run.handler,
-            run.state,
-            run.code,
-            run.reason,
-            run.attempts,
-            run.failures,
-            run.due_at,
-            run.started_at,
-            run.finished_at,
-            run.generation,
-        )  # fmt: skip
-        for run in _runs(session, event_id)
-        if run.handler is not None
-    ]
+    """An event's runs, oldest first."""
+    return [_run_row(run, run.handler) for run in _runs(session, [event_id])[event_id] if run.handler is not None]
+
+
+def _run_row(run: Run, handler: str) -> RunRow:
+    return RunRow(
+        id=ids.text("run", run.id),
+        handler=handler,
+        state=run.state,
+        code=run.code,
+        reason=run.reason,
+        attempts=run.attempts,
+        failures=run.failures,
+        due_at=run.due_at,
+        started_at=run.started_at,
+        finished_at=run.finished_at,
+        lapses=run.lapses,
+        generation=run.generation,
+    )
 
 
 def delivery(session: Session, event_id: int) -> tuple[bytes, bytes]:
@@ -183,90 +247,158 @@ def delivery(session: Session, event_id: int) -> tuple[bytes, bytes]:
     return found.headers, found.body
 
 
-def steps(session: Session, event_id: int) -> list[tuple[str, Step]]:
-    """(handler, step) of all of an event's runs, in order of their intents."""
-    query = select(Run.handler, Step).join(Run, col(Run.id) == col(Step.run_id)).where(col(Run.event_id) == event_id)
-    return [
-        (handler or "", step) for handler, step in session.execute(query.order_by(col(Step.intent_at), col(Step.id)))
-    ]
+STEP = (
+    *(Run.handler, Step.name, Step.revision, Step.generation, Step.state, Step.key),
+    *(Step.status, Step.sends, Step.intent_at, Step.outcome_at),
+)
 
 
-def history(session: Session, event_id: int) -> list[History]:
-    return list(session.scalars(select(History).where(col(History.event_id) == event_id).order_by(col(History.id))))
+def steps(session: Session, event_id: int) -> list[StepRow]:
+    """Of all of an event's runs, in order of their intents."""
+    query = select(*STEP).join(Run, col(Run.id) == col(Step.run_id)).where(col(Run.event_id) == event_id)
+    return [StepRow(*row) for row in session.execute(query.order_by(col(Step.intent_at), col(Step.id)))]
+
+
+def history(session: Session, event_id: int) -> list[tuple[str | None, History]]:
+    """(handler, line), in the order in which it happened; what is about no run has no handler."""
+    query = select(Run.handler, History).select_from(History).outerjoin(Run, col(Run.id) == col(History.run_id))
+    lines = session.execute(query.where(col(History.event_id) == event_id).order_by(col(History.id)))
+    return [(handler, line) for handler, line in lines]
+
+
+# ── of all events ──
 
 
 def unfinished(session: Session) -> dict[str, int]:
     """Runs by state: unrouted, waiting, running, parked."""
-    counts = dict.fromkeys(("unrouted", "waiting", "running", "parked"), 0)
-    state = case((col(Run.handler).is_(None), "unrouted"), else_=col(Run.state))
-    query = (
-        select(state, func.count())
-        .where(or_(col(Run.state).in_(UNFINISHED), col(Run.state) == "parked"))
-        .group_by(state)
+    states = {"unrouted": UNROUTED, "waiting": WAITING, "running": RUNNING, "parked": PARKED}
+    return {name: _count(session, select(Run.id).where(condition)) for name, condition in states.items()}
+
+
+def unhandled(session: Session, since: datetime) -> int:
+    """How many events since then no handler took."""
+    return _count(session, select(Event.id).where(*_conditions(Filters(status="unhandled", since=since))))
+
+
+def _count(session: Session, query: Select[Any]) -> int:
+    counted: int = session.scalar(select(func.count()).select_from(query.subquery())) or 0
+    return counted
+
+
+@dataclass(frozen=True)
+class Failures:
+    """Runs that fail alike. `state` is parked; or waiting, for another attempt or in it."""
+
+    handler: str
+    code: str | None
+    state: str
+    count: int
+    first_at: datetime | None
+    newest_at: datetime | None
+    next_at: datetime | None
+
+
+def failures(session: Session) -> list[Failures]:
+    """By handler and code, the biggest group first. A run holds its last failure only; the first is in its history."""
+    found = union_all(*(_failing(state) for state in FAILING)).subquery("failing").c
+    told = and_(
+        col(History.event_id) == found.event_id, col(History.run_id) == found.id, col(History.code) == found.code
     )
-    return counts | {name: count for name, count in session.execute(query)}
+    count = func.count(found.id.distinct())
+    times = (func.min(History.happened_at), func.max(History.happened_at), func.min(found.due_at))
+    group = (found.handler, found.code, found.state)
+    query = select(*group, count, *times).outerjoin(History, told).group_by(*group)
+    return [Failures(*row) for row in session.execute(query.order_by(count.desc(), *group))]
+
+
+def _failing(state: str) -> Any:
+    shown: Any = literal_column("'parked'" if state == "parked" else "'waiting'").label("state")
+    due = col(Run.due_at) if state == "waiting" else null().label("due_at")
+    return select(Run.id, Run.event_id, Run.handler, Run.code, shown, due).where(FAILING[state])
+
+
+# ── who sends, who works ──
 
 
 def sources(session: Session) -> dict[str, Source]:
     return {source.name: source for source in session.scalars(select(Source).order_by(col(Source.name)))}
 
 
-@dataclass(frozen=True)
-class Failures:
-    """Runs that failed alike: parked, or waiting for another attempt."""
-
-    handler: str
-    state: str
-    code: str | None
-    count: int
-    first: datetime | None
-    newest: datetime | None
-    next: datetime | None
-
-
-def failures(session: Session) -> list[Failures]:
-    """Grouped by handler, state and code; the biggest group first."""
-    failing = or_(col(Run.state) == "parked", and_(col(Run.state) == "waiting", col(Run.failures) > 0))
-    when = col(Run.finished_at)
-    query = (
-        select(
-            Run.handler,
-            Run.state,
-            Run.code,
-            func.count(),
-            func.min(when),
-            func.max(when),
-            func.min(Run.due_at),
-        )
-        .where(failing, col(Run.handler).is_not(None))
-        .group_by(col(Run.handler), col(Run.state), col(Run.code))
-        .order_by(func.count().desc(), col(Run.handler))
-    )
-    return [Failures(*row) for row in session.execute(query)]
-
-
 def processes(session: Session, now: datetime) -> list[Process]:
     """The live ones, receivers first."""
-    alive = now - timedelta(microseconds=ALIVE_US)
-    query = select(Process).where(col(Process.seen_at) >= alive, col(Process.stopped_at).is_(None))
-    return list(session.scalars(query.order_by(col(Process.role), col(Process.id))))
+    return list(session.scalars(select(Process).where(*_alive(now)).order_by(col(Process.role), col(Process.id))))
 
 
-def offers(session: Session, process_ids: Sequence[int]) -> list[Offer]:
-    query = select(Offer).where(col(Offer.process_id).in_(process_ids), col(Offer.source) != "")
-    return list(session.scalars(query.order_by(col(Offer.handler), col(Offer.source), col(Offer.pattern))))
+def offers(session: Session, now: datetime) -> list[Offer]:
+    """What live workers offer, aliases too (their source is empty); each once."""
+    query = select(Offer).join(Process, col(Process.id) == col(Offer.process_id)).where(*_alive(now))
+    found = session.scalars(query.order_by(col(Offer.handler), col(Offer.source), col(Offer.pattern)))
+    return list({(offer.handler, offer.source, offer.pattern): offer for offer in found}.values())
 
 
-def rejections(session: Session, source: str | None, limit: int | None, code: str | None = None) -> list[Rejection]:
+def _alive(now: datetime) -> tuple[Any, Any]:
+    return col(Process.seen_at) >= now - timedelta(microseconds=ALIVE_US), col(Process.stopped_at).is_(None)
+
+
+def newest(session: Session) -> datetime | None:
+    """The latest time that anything here was written with, as a check of the clock."""
+    event = select(Event.received_at).order_by(col(Event.id).desc()).limit(1)
+    times = (session.scalar(event), session.scalar(select(func.max(Process.seen_at))))
+    return max((at for at in times if at), default=None)
+
+
+# ── rejections ──
+
+
+@dataclass(frozen=True)
+class RejectionRow:
+    """A refused request without its bytes. `difference_s`: how long before our clock's time it claims to be signed."""
+
+    id: str
+    source: str
+    received_at: datetime
+    code: str
+    detail: str
+    claimed_at: datetime | None
+    difference_s: float | None
+    size_bytes: int
+    kept_bytes: int
+
+
+REJECTION = (
+    *(Rejection.id, Rejection.source, Rejection.received_at, Rejection.code, Rejection.detail, Rejection.claimed_at),
+    *(Rejection.size_bytes, func.length(Rejection.body).label("kept_bytes")),
+)
+
+
+def rejections(session: Session, source: str | None, limit: int | None, code: str | None = None) -> list[RejectionRow]:
     """Newest first."""
-    query = select(Rejection).order_by(col(Rejection.id).desc()).limit(limit)
+    query = select(*REJECTION).order_by(col(Rejection.id).desc()).limit(limit)
     if source is not None:
         query = query.where(col(Rejection.source) == source)
     if code is not None:
         query = query.where(col(Rejection.code) == code)
-    return list(session.scalars(query))
+    return [_rejection_row(row) for row in session.execute(query)]
 
 
-def rejection(session: Session, name: str) -> Rejection | None:
-    own = number("rej", name)
-    return None if own is None else session.get(Rejection, own)
+def rejection(session: Session, name: str) -> tuple[RejectionRow, bytes, bytes] | None:
+    """With its header lines and what is kept of its body; None where there is none of this id."""
+    number = ids.number("rej", name)
+    query = select(*REJECTION, Rejection.headers, Rejection.body).where(col(Rejection.id) == number)
+    row = session.execute(query).one_or_none()
+    return None if row is None else (_rejection_row(row), row.headers, row.body)
+
+
+def _rejection_row(row: Any) -> RejectionRow:
+    claimed_at = row.claimed_at
+    return RejectionRow(
+        id=ids.text("rej", row.id),
+        source=row.source,
+        received_at=row.received_at,
+        code=row.code,
+        detail=row.detail,
+        claimed_at=claimed_at,
+        difference_s=None if claimed_at is None else (row.received_at - claimed_at).total_seconds(),
+        size_bytes=row.size_bytes,
+        kept_bytes=row.kept_bytes,
+    )

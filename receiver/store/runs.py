@@ -6,7 +6,6 @@ microseconds on the store's clock.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from receiver.store.ids import new_id
 from receiver.store.transaction import Row, Transaction, one
@@ -224,59 +223,3 @@ def remember(
         " VALUES (:id, :event_id, :run_id, :at, :kind, :attempt, :code, :text)",
         id=new_id(), event_id=event_id, run_id=run_id, at=tx.now_us, kind=kind, attempt=attempt, code=code, text=text,
     )  # fmt: skip
-
-
-REVIVE = (
-    "UPDATE run SET state = 'waiting', due_at = :now, failures = 0, lapses = 0, code = NULL, reason = NULL,"
-    " finished_at = NULL, generation = generation + :repeat WHERE id = :id AND state = :state"
-)
-
-
-def replay(
-    tx: Transaction,
-    event_id: int,
-    *,
-    handler: str | None = None,
-    repeat: bool = False,
-    reason: str | None = None,
-) -> list[dict[str, Any]]:
-    """New attempts of one event's runs, as their state allows. What was done with each: id, handler, state, action."""
-    runs = tx.all(
-        "SELECT id, handler, state, code FROM run WHERE event_id = :event_id AND handler IS NOT NULL ORDER BY id",
-        event_id=event_id,
-    )
-    if not runs and handler is None:
-        tx.run(
-            "INSERT INTO run (id, event_id, state, due_at) SELECT :id, :event_id, 'waiting', :now WHERE NOT EXISTS"
-            " (SELECT 1 FROM run WHERE event_id = :event_id)",
-            id=new_id(), event_id=event_id, now=tx.now_us,
-        )  # fmt: skip
-        remember(tx, event_id, None, "replayed", None, reason or "routed again")
-        return [{"id": None, "handler": None, "state": "unhandled", "action": "routed again"}]
-    done = []
-    for run_id, name, state, code in runs:
-        if handler in (None, name):
-            action = _replay_run(tx, event_id, run_id, state, code, repeat=repeat, reason=reason)
-            done.append({"id": run_id, "handler": name, "state": state, "action": action})
-    return done
-
-
-def _replay_run(
-    tx: Transaction,
-    event_id: int,
-    run_id: int,
-    state: str,
-    code: str | None,
-    *,
-    repeat: bool,
-    reason: str | None,
-) -> str:
-    if state in ("waiting", "running"):
-        return "untouched: it is still at work"
-    if code == "ambiguous" and not repeat:
-        return "left parked: say what happened with `postern runs resolve`"
-    if state in ("succeeded", "dropped") and not repeat:
-        return "nothing to do: finished"
-    tx.run(REVIVE, now=tx.now_us, id=run_id, state=state, repeat=int(repeat))
-    remember(tx, event_id, run_id, "replayed", None, reason or ("effects may repeat" if repeat else None))
-    return "due again, effects may repeat" if repeat else "due again"

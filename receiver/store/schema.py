@@ -1,50 +1,99 @@
 """Making, upgrading and checking the tables of a SQLite store. Migrations are Alembic's; this says when they run."""
 
+import os
+import shutil
 import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import URL, Engine, create_engine
+from sqlalchemy.exc import DBAPIError
 
 from receiver.errors import UserError
-from receiver.store.sqlite import backup, connect
+from receiver.store.sqlite import backup, connect, uri
 
-MIGRATIONS = Path(__file__).parent / "migrations"
+
+@dataclass(frozen=True)
+class Migrations:
+    folder: Path
+
+    def newest(self) -> str:
+        """The revision that this version of the product was written for."""
+        head = self._scripts().get_current_head()
+        assert head is not None
+        return head
+
+    def knows(self, revision: str) -> bool:
+        """An unknown revision is a newer version's: this one runs on it, so that a rolling restart is safe."""
+        return any(script.revision == revision for script in self._scripts().walk_revisions())
+
+    def run(self, engine: Engine) -> None:
+        command.upgrade(self._config(engine), "head")
+
+    def _scripts(self) -> ScriptDirectory:
+        return ScriptDirectory.from_config(self._config())
+
+    def _config(self, engine: Engine | None = None) -> Config:
+        config = Config()
+        config.set_main_option("script_location", str(self.folder).replace("%", "%%"))
+        config.attributes["engine"] = engine
+        return config
+
+
+SHIPPED = Migrations(Path(__file__).parent / "migrations")
 
 
 def engine_for(path: str) -> Engine:
-    return create_engine(f"sqlite:///{path}")
+    return create_engine(URL.create("sqlite", database=path))
 
 
-def _config(engine: Engine | None = None) -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    config.attributes["engine"] = engine
-    return config
+def check(path: Path, migrations: Migrations = SHIPPED) -> None:
+    """Errors: UserError where there is no store, or one of another version."""
+    found = _revision_of(path)
+    if found is None:
+        raise UserError("there is no store yet", str(path), "Start `postern serve` once, or run `postern db upgrade`.")
+    if found != migrations.newest() and migrations.knows(found):
+        raise UserError(f"the store has the older schema {found}", str(path), "Run `postern db upgrade`.")
 
 
-def newest() -> str:
-    """The revision that this version of the product was written for."""
-    head = ScriptDirectory.from_config(_config()).get_current_head()
-    assert head is not None
-    return head
+def upgrade(path: Path, migrations: Migrations = SHIPPED) -> str | None:
+    """Bring the tables to the newest schema, after copying an older store beside it; the copy's name, if one was made.
 
-
-def current(path: Path) -> str | None:
-    """The revision of the store, or None where there are no tables yet."""
-    if not path.exists():
+    Errors: UserError where the store cannot be read or written.
+    """
+    found = _revision_of(path)
+    if found == migrations.newest() or (found is not None and not migrations.knows(found)):
         return None
-    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as connection:
+    try:
+        copy = None if found is None else _copy(path, found)
+        connect(str(path), create=True).close()  # the page size and WAL mode are set before the first table
+        engine = engine_for(str(path))
         try:
-            row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-        except sqlite3.OperationalError as error:
-            if "no such table" in str(error):
-                return None
-            raise
-    connection.close()
-    return row[0] if row else None
+            migrations.run(engine)
+        finally:
+            engine.dispose()
+    except (sqlite3.Error, DBAPIError, OSError) as error:
+        raise cannot_write(path, getattr(error, "orig", error)) from error
+    return copy
+
+
+def _copy(path: Path, revision: str) -> str | None:
+    """A copy of an older store beside it; None where another process has upgraded the store meanwhile."""
+    copy = path.with_name(f"{path.name}.{revision}.bak")
+    draft = path.with_name(f"{copy.name}.{os.getpid()}")
+    try:
+        backup(path, draft)
+        if current(draft) != revision:
+            return None
+        shutil.copymode(path, draft)
+        draft.replace(copy)
+    finally:
+        draft.unlink(missing_ok=True)
+    return str(copy)
 
 
 def _revision_of(path: Path) -> str | None:
@@ -54,40 +103,21 @@ def _revision_of(path: Path) -> str | None:
         raise UserError(f"the store cannot be read: {error}", str(path), "Check [store] url.") from error
 
 
-def check(path: Path) -> None:
-    """Errors: UserError where there is no store, or one of another version."""
-    found = _revision_of(path)
-    if found is None:
-        raise UserError("there is no store yet", str(path), "Start `postern serve` once, or run `postern db upgrade`.")
-    if found != newest() and is_known(found):
-        raise UserError(f"the store has the older schema {found}", str(path), "Run `postern db upgrade`.")
-
-
-def is_known(revision: str) -> bool:
-    """An unknown revision is a newer version's: the version before it runs on it, so that a rolling restart is safe."""
-    return any(script.revision == revision for script in ScriptDirectory.from_config(_config()).walk_revisions())
-
-
-def upgrade(path: Path) -> str | None:
-    """Bring the tables to `newest()`, after copying an older store beside it; that copy's name, if one was made."""
-    found = _revision_of(path)
-    if found == newest() or (found is not None and not is_known(found)):
+def current(path: Path) -> str | None:
+    """The revision of the store, or None where there are no tables yet."""
+    if not path.exists():
         return None
-    copy = None
-    try:
-        if found is not None:
-            copy = path.with_name(f"{path.name}.{found}.bak")
-            backup(path, copy)
-        connect(str(path)).close()  # the page size and WAL mode are set before the first table
-        engine = engine_for(str(path))
-        command.upgrade(_config(engine), "head")
-        engine.dispose()
-    except (sqlite3.Error, OSError) as error:
-        raise cannot_write(path, error) from error
-    return str(copy) if copy else None
+    with closing(sqlite3.connect(uri(str(path), "ro"), uri=True)) as connection:
+        try:
+            row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+        except sqlite3.OperationalError as error:
+            if "no such table" in str(error):
+                return None
+            raise
+    return row[0] if row else None
 
 
-def cannot_write(path: Path, error: Exception) -> UserError:
+def cannot_write(path: Path, error: object) -> UserError:
     return UserError(
         f"the store cannot be written: {error}",
         str(path),

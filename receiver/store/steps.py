@@ -3,13 +3,13 @@
 An intent goes in only under a live token; an outcome is a fact and is written whoever holds the lease by then.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from receiver.store.ids import new_id
 from receiver.store.runs import Claimed
 from receiver.store.transaction import Transaction, one
 
-COLUMNS = "id, name, revision, state, key, request, status, headers, body"
+COLUMNS = "id, name, revision, state, key, request, status, headers, body, sends"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,8 @@ class StepRow:
     status: int | None = None
     headers: bytes | None = None
     body: bytes | None = None
+    sends: int = 1
+    """How often it was sent, with this time."""
 
 
 def newest(tx: Transaction, run: Claimed, name: str) -> StepRow | None:
@@ -48,17 +50,29 @@ def intend(tx: Transaction, run: Claimed, name: str, revision: int, key: str, re
     return step
 
 
-def reopen(tx: Transaction, step: StepRow) -> None:
+def of_run(tx: Transaction, run: Claimed) -> list[StepRow]:
+    """All steps of the run's generation, oldest first."""
+    rows = tx.all(
+        f"SELECT {COLUMNS} FROM step WHERE run_id = :run_id AND generation = :generation ORDER BY id",
+        run_id=run.id, generation=run.generation,
+    )  # fmt: skip
+    return [StepRow(*row) for row in rows]
+
+
+def reopen(tx: Transaction, step: StepRow) -> StepRow:
     """The same intent is about to be sent once more, with its own bytes and key."""
     tx.run("UPDATE step SET state = 'open', sends = sends + 1, outcome_at = NULL WHERE id = :id", id=step.id)
+    return replace(step, sends=step.sends + 1)
 
 
 def conclude(
     tx: Transaction, step: StepRow, state: str, status: int | None, headers: bytes | None, body: bytes | None
 ) -> None:
-    """Record an outcome. A success is never overwritten by what a late twin of the call heard."""
+    """Record an outcome. A success always counts, and is never overwritten. What else a late twin of the call heard
+    counts for nothing once it was sent again: that the first copy was refused says nothing of the second.
+    """
     tx.run(
         "UPDATE step SET state = :state, status = :status, headers = :headers, body = :body, outcome_at = :now"
-        " WHERE id = :id AND state <> 'done'",
-        id=step.id, state=state, status=status, headers=headers, body=body, now=tx.now_us,
+        " WHERE id = :id AND state <> 'done' AND (:state = 'done' OR sends = :sends)",
+        id=step.id, state=state, status=status, headers=headers, body=body, now=tx.now_us, sends=step.sends,
     )  # fmt: skip

@@ -1,11 +1,14 @@
 """One open store: a writer thread, connections to read, and the activity that is flushed about once a second."""
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
+
+from sqlalchemy.exc import DBAPIError
 
 from receiver.errors import UserError
 from receiver.store import activity, processes, schema
@@ -18,6 +21,8 @@ from receiver.store.writer import Writer
 if TYPE_CHECKING:
     from sqlalchemy import Engine
     from sqlmodel import Session
+
+log = logging.getLogger("postern.store")
 
 T = TypeVar("T")
 FLUSH_S = 1.0
@@ -97,6 +102,8 @@ class Store:
             self.write_from_thread(lambda tx: activity.write(tx, gathered))
         except Unavailable:
             self.activity.put_back(gathered)
+        except Exception:
+            log.exception("a second's activity could not be written and is lost")
         if self.activity:
             self._noted.set()
 
@@ -104,13 +111,16 @@ class Store:
 
     @contextmanager
     def reading(self) -> Iterator["Session"]:
-        """A session to read with. Nothing is ever written through it."""
+        """A session to read with. Nothing is ever written through it. Errors: Unavailable."""
         from sqlmodel import Session  # costs most of a second to import: only commands and probes read
 
         if self._engine is None:
             self._engine = schema.engine_for(self._path)
-        with Session(self._engine, expire_on_commit=False) as session:
-            yield session
+        try:
+            with Session(self._engine, expire_on_commit=False) as session:
+                yield session
+        except DBAPIError as error:
+            raise Unavailable(str(error.orig)) from error
 
     def close(self) -> None:
         """Write what waits, then close."""
@@ -136,8 +146,14 @@ def sqlite_path(url: str) -> str:
 def open_store(url: str, *, create: bool = False) -> Store:
     """Open the store at `url`. `create` makes or upgrades its tables, as `postern serve` does."""
     path = sqlite_path(url)
-    if create:
-        schema.upgrade(Path(path))
-    else:
+    if not create:
         schema.check(Path(path))
-    return Store(path)
+        return Store(path)
+    schema.upgrade(Path(path))
+    store = Store(path)
+    try:
+        store.write_from_thread(processes.prove_writable)
+    except Unavailable as error:
+        store.close()
+        raise schema.cannot_write(Path(path), error) from error
+    return store

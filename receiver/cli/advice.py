@@ -1,0 +1,102 @@
+"""What to do next, with the command to type: for a parked run by its code, for work that waits, for events unhandled.
+
+Pure: it is told how things stand. `explain.py` and `status.py` print it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from shlex import quote
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from receiver.store.models import Offer, Process
+    from receiver.store.reads import EventRow, Failures, RunRow
+
+SERVE = "postern serve"
+
+
+@dataclass(frozen=True)
+class Advice:
+    text: str
+    command: str = ""
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Who could work: the live workers, and what they offer."""
+
+    live: "Sequence[Process]"
+    offers: "Sequence[Offer]"
+
+    def troubles(self) -> list[str]:
+        return [worker.trouble for worker in self.live if worker.trouble]
+
+    def offered(self, handler: str) -> bool:
+        return any(offer.handler == handler for offer in self.offers)
+
+    def place(self, handler: str) -> str:
+        """The handler, and where its code is."""
+        found = [f"{handler} ({offer.file}:{offer.line})" for offer in self.offers if offer.handler == handler]
+        return found[0] if found else handler
+
+    def idle(self) -> Advice | None:
+        """Why nothing is worked on, if nothing is."""
+        if not self.live:
+            return Advice("No worker is running", SERVE)
+        if len(self.troubles()) == len(self.live):
+            return Advice(f"The worker does nothing: {self.troubles()[0]}. Mend it, and restart", SERVE)
+        return None
+
+
+REPLAY = "postern replay event {event} --handler {name}"
+SENT_ONCE = "what succeeded is not sent again"
+PARKED = {
+    "asked": "{handler} asked for a person. Once that is settled",
+    "schema_error": "Mend the type that {handler} reads its event as, restart, and",
+    "refused": "Mend what {handler} sends, or what its upstream expects, restart, and ({SENT_ONCE})",
+    "failures_exhausted": "Put right what {handler} fails at, restart if it is code, and ({SENT_ONCE})",
+    "crashed": "Mend {handler}: it ended its process three times. Restart, and",
+    "step_drift": "Name the step in {handler} (step=…), so that its own bytes are sent again, restart, and",
+    "handler_missing": "Bring {handler} back, or name it in aliases= of the one that took its place, restart, and",
+    "missing_secret": "Put the secret there, restart, and",
+    "needs_credentials": "Put the credentials of that upstream right, in its [apis.…] auth, restart, and",
+}
+AMBIGUOUS = "Find out at the upstream whether it took effect (the key stands above), and say so"
+
+
+def for_parked(event: "EventRow", run: "RunRow", workers: Workers) -> Advice:
+    if run.code == "ambiguous":
+        return Advice(AMBIGUOUS, f"postern runs resolve {run.id}")
+    text = PARKED.get(run.code or "", "Put right what stands above, restart, and")
+    text = text.format(handler=workers.place(run.handler), SENT_ONCE=SENT_ONCE)
+    return Advice(text, REPLAY.format(event=event.id, name=quote(run.handler)))
+
+
+def for_waiting(run: "RunRow", workers: Workers, now: datetime) -> Advice:
+    idle = workers.idle()
+    if idle:
+        return idle
+    if not workers.offered(run.handler):
+        text = f"No live worker has a handler named {run.handler}: bring it back, or name it in aliases=, and restart"
+        return Advice(f"{text}. After ten minutes the run is parked", SERVE)
+    if run.due_at and run.due_at > now:
+        return Advice(f"Nothing: {run.handler} is tried again at its time")
+    return Advice(f"Nothing: {run.handler} is due, and a worker is there")
+
+
+def for_unrouted(workers: Workers) -> Advice:
+    return workers.idle() or Advice("Nothing: a worker is there, and takes it now")
+
+
+def for_unhandled(event: "EventRow", workers: Workers) -> Advice:
+    asked = sorted({f'@on("{o.source}", "{o.pattern}") {o.handler}' for o in workers.offers if o.source})
+    there = f"there are {'; '.join(asked)}" if asked else "no live worker has any handler"
+    text = f'No handler takes it ({there}). Write one under @on("{event.source}", "{event.type}"), restart, and'
+    return Advice(text, f"postern replay event {event.id}")
+
+
+def for_failures(group: "Failures") -> str:
+    """The command that lists them."""
+    code = f" --code {quote(group.code)}" if group.code else ""
+    return f"postern events list --failing --handler {quote(group.handler)}{code}"

@@ -1,0 +1,161 @@
+"""`postern init`: a project that works as it is, whose secrets are its own, and that overwrites nothing."""
+
+import base64
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from receiver.schemes.presets import preset_names
+from receiver.settings import load
+from receiver.sources import build_sources, unused_keys
+from tests.receiver.cli.conftest import PRESETS, REPOSITORY, Ended, environment
+
+Typed = Callable[..., Ended]
+ALL = [text for name in (*PRESETS, "acme") for text in ("--source", name)]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def secrets_in(folder: Path) -> dict[str, str]:
+    lines = (folder / ".env").read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if not line.startswith("#"))
+
+
+def test_it_writes_a_project_for_stripe_where_nothing_is_said(tmp_path: Path, typed: Typed) -> None:
+    ended = typed(tmp_path, "init")
+    files = [
+        "postern.toml", "webhooks.py", "tests/test_webhooks.py", "pytest.ini", ".env", ".env.example", ".gitignore",
+        "fixtures/stripe/payment_intent.succeeded.json",
+    ]  # fmt: skip
+    assert set(contents(tmp_path)) == set(files)
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out == "".join(f"wrote {file}\n" for file in files) + (
+        "\nNext:\n"
+        "  postern serve\n"
+        "  postern send stripe/payment_intent.succeeded --wait    (in another terminal)\n"
+        "  pytest\n"
+    )
+
+
+def test_its_configuration_makes_sources_without_a_warning(tmp_path: Path, typed: Typed) -> None:
+    typed(tmp_path, "init", "shop", *ALL)
+    settings = load(tmp_path / "shop" / "postern.toml", {})
+    assert settings.warnings == ()
+    assert [name for name, source in build_sources(settings).items() if source.keys] == [*PRESETS, "acme"]
+    assert not any(unused_keys(name, settings) for name in settings.sources)
+    assert settings.handlers.modules == ("webhooks",)
+
+
+def test_every_preset_has_an_example_of_its_own() -> None:
+    from receiver.cli.templates import EXAMPLES
+
+    assert sorted(EXAMPLES) == sorted(preset_names())
+
+
+def test_its_code_is_typed(tmp_path: Path, typed: Typed) -> None:
+    typed(tmp_path, "init", ".", *ALL)
+    command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", ".mypy", "webhooks.py", "tests"]
+    environ = environment(MYPYPATH=str(REPOSITORY))
+    done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
+    assert done.stdout == "Success: no issues found in 2 source files\n"
+
+
+def test_its_tests_pass(tmp_path: Path, typed: Typed) -> None:
+    typed(tmp_path, "init", ".", *ALL)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
+    assert "6 passed" in done.stdout, done.stdout
+
+
+def test_its_secrets_have_the_form_of_each_vendor(tmp_path: Path, typed: Typed) -> None:
+    typed(tmp_path, "init", ".", *ALL)
+    found = secrets_in(tmp_path)
+    assert re.fullmatch("whsec_[A-Za-z0-9]{32}", found["STRIPE_WEBHOOK_SECRET"])
+    assert len(base64.b64decode(found["STANDARDWEBHOOKS_WEBHOOK_SECRET"].removeprefix("whsec_"))) == 24
+    assert re.fullmatch("[0-9a-f]{32}", found["SLACK_WEBHOOK_SECRET"])
+    assert re.fullmatch("[A-Za-z0-9]{40}", found["ACME_WEBHOOK_SECRET"])
+
+
+def test_its_secrets_are_new_each_time_and_stand_in_one_private_file(tmp_path: Path, typed: Typed) -> None:
+    typed(tmp_path, "init", "one", *ALL)
+    typed(tmp_path, "init", "two", *ALL)
+    one = secrets_in(tmp_path / "one")
+    assert not set(one.values()) & set(secrets_in(tmp_path / "two").values())
+    others = b"".join(content for file, content in contents(tmp_path / "one").items() if file != ".env")
+    assert not any(secret.encode() in others for secret in one.values())
+    assert (tmp_path / "one" / ".env").stat().st_mode & 0o777 == 0o600
+    assert ".env" in (tmp_path / "one" / ".gitignore").read_text().splitlines()
+    assert "ACME_WEBHOOK_SECRET=\n" in (tmp_path / "one" / ".env.example").read_text()
+
+
+def test_what_exists_is_left_as_it_was(tmp_path: Path, typed: Typed) -> None:
+    (tmp_path / ".gitignore").write_text("mine\n")
+    (tmp_path / "postern.toml").write_text("# mine\n")
+    ended = typed(tmp_path, "init", "--source", "github")
+    assert ended.code == 0
+    assert (tmp_path / ".gitignore").read_text() == "mine\n"
+    assert (tmp_path / "postern.toml").read_text() == "# mine\n"
+    assert "left as it was: postern.toml\nleft as it was: .gitignore\n" in ended.out
+    assert 'add to it:\n\n[sources.github]\npreset = "github"\nsecrets = ["env:GITHUB_WEBHOOK_SECRET"]' in ended.out
+
+
+def test_a_second_time_nothing_is_written(tmp_path: Path, typed: Typed) -> None:
+    typed(tmp_path, "init", "shop")
+    before = contents(tmp_path)
+    ended = typed(tmp_path, "init", "shop")
+    assert contents(tmp_path) == before
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err == (
+        "postern: nothing was written: every file is there already\n"
+        f"  at {tmp_path}/shop\n"
+        "  To add a source, write its table into postern.toml\n"
+    )
+
+
+def test_a_name_that_is_no_preset_is_a_private_vendor_and_says_so(tmp_path: Path, typed: Typed) -> None:
+    ended = typed(tmp_path, "init", "--source", "strpe")
+    assert (
+        "strpe is no preset, so it is a private vendor: say in postern.toml how it signs. Did you mean stripe?\n"
+        in ended.out
+    )
+    assert load(tmp_path / "postern.toml", {}).sources["strpe"].signature == "header:X-Strpe-Signature"
+
+
+@pytest.mark.parametrize("name", ["3d-printer.eu", "class", "a.b"])
+def test_any_name_that_a_source_may_have_makes_code_that_compiles(name: str, tmp_path: Path, typed: Typed) -> None:
+    assert typed(tmp_path, "init", "--source", name).code == 0
+    assert list(load(tmp_path / "postern.toml", {}).sources) == [name]
+    for file in ("webhooks.py", "tests/test_webhooks.py"):
+        compile((tmp_path / file).read_text(), file, "exec")
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (
+            ["Stripe"],
+            "'Stripe' cannot be a source: a source's name is up to 64 of a-z 0-9 _ . - and begins with a-z or 0-9",
+        ),
+        (["a.b", "a-b"], "two of the names differ only in . - and _"),
+    ],
+)
+def test_a_name_that_no_source_may_have_writes_nothing(
+    names: list[str], said: str, tmp_path: Path, typed: Typed
+) -> None:
+    ended = typed(tmp_path, "init", *(text for name in names for text in ("--source", name)))
+    assert (ended.code, ended.err) == (2, f"postern: {said}\n  at --source\n")
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, typed: Typed) -> None:
+    (tmp_path / "shop").write_text("a file")
+    ended = typed(tmp_path, "init", "shop")
+    said = "postern: shop/postern.toml cannot be written: something else has this name\n"
+    assert (ended.code, ended.err) == (1, said)
