@@ -4,12 +4,10 @@ import re
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 
+from receiver.store.patterns import regex
+
 Triple = tuple[str, str, str]
 """(handler, source, pattern); `*` in source or pattern matches any characters."""
-
-
-def _matcher(pattern: str) -> re.Pattern[str]:
-    return re.compile(".*".join(map(re.escape, pattern.split("*"))), re.DOTALL)
 
 
 def router(triples: Iterable[Triple]) -> Callable[[str, str], tuple[str, ...]]:
@@ -24,3 +22,7 @@ def router(triples: Iterable[Triple]) -> Callable[[str, str], tuple[str, ...]]:
         return tuple(dict.fromkeys(matching))
 
     return route
+
+
+def _matcher(pattern: str) -> re.Pattern[str]:
+    return re.compile(regex(pattern), re.DOTALL)

@@ -8,10 +8,12 @@ import asyncio
 import logging
 import re
 import time
+from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import Any, TypeVar
 
 from starlette.types import Receive, Scope, Send
 
@@ -27,10 +29,13 @@ from receiver.store.intake import Arrival, NewEvent, Recorded
 
 log = logging.getLogger("postern.intake")
 
+T = TypeVar("T")
+
 SECRET_HEADERS = frozenset({b"authorization", b"cookie", b"proxy-authorization"})
 JSON = [(b"content-type", b"application/json")]
 BAD_PERCENT = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 PLAIN = [(b"content-type", b"text/plain"), (b"x-content-type-options", b"nosniff")]
+WHOLE = "postern.whole"  # in the scope: the body is here already, and reading it will not wait
 LINGER_S = 1.0  # for what a refused sender is still sending: closed at once, it would see a reset and no answer
 
 
@@ -53,6 +58,7 @@ class Delivery:
     name: str
     scope: Scope
     receive: Receive
+    headers: bytes = b""
     body: bytes | bytearray = b""
     whole: bool = False
 
@@ -73,6 +79,7 @@ class Intake:
         self._metrics = metrics
         self._public_url = public_url
         self._limits = limits
+        self._patience = Patience(limits.store_s)
         self._hush = Hush()
         self._reading_bytes = 0
 
@@ -90,21 +97,33 @@ class Intake:
 
     async def _take(self, delivery: Delivery) -> tuple[list[tuple[bytes, bytes]], bytes]:
         """The answer; when this returns, what it names is on the disk."""
-        size = check_request(delivery.scope, self._limits)
+        raw = delivery.scope["headers"]
+        delivery.headers = header_lines(raw)
+        if len(raw) > self._limits.headers or len(delivery.headers) > self._limits.headers_bytes:
+            at_most = f"at most {self._limits.headers} headers and {self._limits.headers_bytes} bytes of them"
+            raise Problem(431, "headers_too_large", at_most)
+        headers = Headers(raw)
+        size = check_request(delivery.scope, headers, self._limits)
         source = self._sources.get(delivery.name)
         if source is None:
             raise Problem(404, "unknown_source", "no source of this name is configured")
         if delivery.scope["method"] != "POST":
             raise Problem(405, "method_not_allowed", "deliveries are sent with POST")
-        async with asyncio.timeout(self._limits.body_s) as deadline:
-            delivery.body = body = await self._read(delivery, size, source.max_body_bytes)
-            delivery.whole = True
-            deadline.reschedule(asyncio.get_running_loop().time() + self._limits.store_s)
-            return await self._record(source, delivery.scope, body)
+        if delivery.scope.get(WHOLE):
+            delivery.body = await self._read(delivery, size, source.max_body_bytes)
+        else:
+            async with asyncio.timeout(self._limits.body_s):
+                delivery.body = await self._read(delivery, size, source.max_body_bytes)
+        delivery.whole = True
+        return await self._record(source, delivery, headers)
 
-    async def _record(self, source: Source, scope: Scope, body: bytes) -> tuple[list[tuple[bytes, bytes]], bytes]:
+    async def _record(
+        self, source: Source, delivery: Delivery, headers: Headers
+    ) -> tuple[list[tuple[bytes, bytes]], bytes]:
         """Verify, identify, record."""
-        request = Request(scope["method"], self._url(source, scope), Headers(scope["headers"]), body)
+        body = bytes(delivery.body)
+        url = self._url(source, delivery.scope) if "public_url" in source.scheme.used else ""
+        request = Request("POST", url, headers, body)
         now_us = time.time_ns() // 1000
         try:
             verified = source.scheme.verify(request, source.keys, now_us / 1e6)
@@ -116,10 +135,10 @@ class Intake:
             return PLAIN, echo
         events = [NewEvent(i.external_id, i.type, i.vendor_id, i.item) for i in source.scheme.identify(request)]
         arrival = Arrival(
-            source.name, header_lines(scope["headers"]), body, sha256(body).digest(), now_us,
+            source.name, delivery.headers, body, sha256(body).digest(), now_us,
             round(source.dedupe_window_s * 1e6), events,
         )  # fmt: skip
-        recorded = await self._store.record(arrival)
+        recorded = await self._patience.wait(self._store.record(arrival))
         self._note(source.name, recorded, now_us, verified.key.shown)
         return JSON, _answer(recorded, batch=bool(events) and events[0].item is not None)
 
@@ -202,8 +221,7 @@ class Intake:
 
     def _keep(self, problem: Problem, delivery: Delivery) -> None:
         claimed_us = None if problem.claimed_at is None else round(problem.claimed_at * 1e6)
-        headers = header_lines(delivery.scope["headers"][: self._limits.headers])[: self._limits.headers_bytes]
-        body = bytes(delivery.body[:KEPT_BYTES])
+        headers, body = delivery.headers[: self._limits.headers_bytes], bytes(delivery.body[:KEPT_BYTES])
         self._store.activity.refused(
             Refusal(
                 delivery.name, time.time_ns() // 1000, problem.code, problem.note, claimed_us,
@@ -230,6 +248,32 @@ class Intake:
         return Problem(503, "internal")
 
 
+class Patience:
+    """An end to waits that are all equally long. One timer serves them all: one each would cost more than the wait."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._waiting: deque[tuple[float, asyncio.Future[Any]]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def wait(self, future: asyncio.Future[T]) -> asyncio.Future[T]:
+        """The same future; if it is not done in time, it raises TimeoutError."""
+        while self._waiting and self._waiting[0][1].done():
+            self._waiting.popleft()
+        loop = future.get_loop()
+        self._waiting.append((loop.time() + self._seconds, future))
+        if self._timer is None:
+            self._timer = loop.call_later(self._seconds, self._expire, loop)
+        return future
+
+    def _expire(self, loop: asyncio.AbstractEventLoop) -> None:
+        while self._waiting and (self._waiting[0][1].done() or self._waiting[0][0] <= loop.time()):
+            future = self._waiting.popleft()[1]
+            if not future.done():
+                future.set_exception(TimeoutError())
+        self._timer = loop.call_at(self._waiting[0][0], self._expire, loop) if self._waiting else None
+
+
 class Disconnected(Exception):
     """The sender went away before its request was whole: there is nobody to answer."""
 
@@ -242,29 +286,27 @@ ONLY = {
 """Headers of which one value is fine, and how any other is refused."""
 
 
-def check_request(scope: Scope, limits: Limits) -> int:
+def check_request(scope: Scope, headers: Headers, limits: Limits) -> int:
     """Refuse what a proxy or a vendor would never send but a smuggler would; the announced length, or 0.
 
     httptools already refuses Content-Length beside Transfer-Encoding, folded lines and bare line feeds. It accepts a
     missing or doubled Host, `gzip, chunked`, a broken percent code, and drops the body of an upgrade.
     """
-    headers: list[tuple[bytes, bytes]] = scope["headers"]
-    if len(headers) > limits.headers or sum(len(name) + len(value) for name, value in headers) > limits.headers_bytes:
-        detail = f"at most {limits.headers} headers and {limits.headers_bytes} bytes of them"
-        raise Problem(431, "headers_too_large", detail)
-    hosts = size = 0
-    for name, value in headers:
-        if name == b"host":
-            hosts += 1
-        elif name == b"content-length":
-            size = int(value)  # the parser let digits only pass
-        elif name in ONLY and value.lower() != ONLY[name][0]:
-            raise Problem(*ONLY[name][1])
-    if hosts != 1:
+    values = headers.values
+    if not ONLY.keys().isdisjoint(values):
+        _check_only(values)
+    if len(values.get(b"host", ())) != 1:
         raise Problem(400, "bad_host", "exactly one Host header is needed")
-    if BAD_PERCENT.search(scope["raw_path"]):
+    if b"%" in scope["raw_path"] and BAD_PERCENT.search(scope["raw_path"]):
         raise Problem(400, "bad_path", "a percent sign in the path is not followed by two hex digits")
-    return size
+    size = values.get(b"content-length")
+    return int(size[0]) if size else 0  # the parser let digits only pass, and only one of it
+
+
+def _check_only(values: Mapping[bytes, list[bytes]]) -> None:
+    for name, (only, problem) in ONLY.items():
+        if any(value.lower() != only for value in values.get(name, ())):
+            raise Problem(*problem)
 
 
 def _announces_body(scope: Scope) -> bool:

@@ -17,7 +17,9 @@ class Metrics:
         self._refused = Counter("postern_refused", "Refused requests", ["source", "code"], registry=self.registry)
         self._attempts = Counter("postern_attempts", "Attempts ended", ["handler", "ended"], registry=self.registry)
         self._calls = Counter("postern_calls", "Outbound calls sent", ["api", "status"], registry=self.registry)
-        self._attempt_s = Histogram("postern_attempt_seconds", "Length of attempts", ["handler"], registry=self.registry)
+        self._attempt_s = Histogram(
+            "postern_attempt_seconds", "Length of attempts", ["handler"], registry=self.registry
+        )
         self.ask(self._received)
 
     def received(self, source: str, status: str) -> None:

@@ -20,7 +20,7 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from receiver.errors import UserError
-from receiver.ingest import LINGER_S, Limits
+from receiver.ingest import LINGER_S, WHOLE, Limits
 from receiver.problems import problem_body
 
 GRACE_S = 3
@@ -67,6 +67,7 @@ class StrictProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._in_headers = True
         self._barren_bytes = 0
+        self.scope[WHOLE] = True  # type: ignore[literal-required]
         super().on_message_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -50,17 +50,16 @@ class Workers:
 
 
 REPLAY = "postern replay event {event} --handler {name}"
-SENT_ONCE = "what succeeded is not sent again"
 PARKED = {
-    "asked": "{handler} asked for a person. Once that is settled",
-    "schema_error": "Mend the type that {handler} reads its event as, restart, and",
-    "refused": "Mend what {handler} sends, or what its upstream expects, restart, and ({SENT_ONCE})",
-    "failures_exhausted": "Put right what {handler} fails at, restart if it is code, and ({SENT_ONCE})",
-    "crashed": "Mend {handler}: it ended its process three times. Restart, and",
-    "step_drift": "Name the step in {handler} (step=…), so that its own bytes are sent again, restart, and",
-    "handler_missing": "Bring {handler} back, or name it in aliases= of the one that took its place, restart, and",
-    "missing_secret": "Put the secret there, restart, and",
-    "needs_credentials": "Put the credentials of that upstream right, in its [apis.…] auth, restart, and",
+    "asked": "{handler} asked for a person: settle that first",
+    "schema_error": "Mend the type that {handler} reads its event as, and restart",
+    "refused": "Mend what {handler} sends, or what its upstream expects, and restart: what succeeded is not sent again",
+    "failures_exhausted": "Put right what {handler} fails at: what succeeded is not sent again",
+    "crashed": "Mend {handler}, which ended its process each time it ran, and restart",
+    "step_drift": "Name the step in {handler} (step=…), so that its own bytes are sent again, and restart",
+    "handler_missing": "Bring {handler} back, or name it in aliases= of the one that took its place, and restart",
+    "missing_secret": "Put the secret there, and restart",
+    "needs_credentials": "Put right the auth of that upstream, or what it allows, and restart",
 }
 AMBIGUOUS = "Find out at the upstream whether it took effect (the key stands above), and say so"
 
@@ -68,8 +67,7 @@ AMBIGUOUS = "Find out at the upstream whether it took effect (the key stands abo
 def for_parked(event: "EventRow", run: "RunRow", workers: Workers) -> Advice:
     if run.code == "ambiguous":
         return Advice(AMBIGUOUS, f"postern runs resolve {run.id}")
-    text = PARKED.get(run.code or "", "Put right what stands above, restart, and")
-    text = text.format(handler=workers.place(run.handler), SENT_ONCE=SENT_ONCE)
+    text = PARKED.get(run.code or "", "Put right what stands above").format(handler=workers.place(run.handler))
     return Advice(text, REPLAY.format(event=event.id, name=quote(run.handler)))
 
 
@@ -90,9 +88,9 @@ def for_unrouted(workers: Workers) -> Advice:
 
 
 def for_unhandled(event: "EventRow", workers: Workers) -> Advice:
-    asked = sorted({f'@on("{o.source}", "{o.pattern}") {o.handler}' for o in workers.offers if o.source})
-    there = f"there are {'; '.join(asked)}" if asked else "no live worker has any handler"
-    text = f'No handler takes it ({there}). Write one under @on("{event.source}", "{event.type}"), restart, and'
+    there = sorted({f"{o.handler} takes {o.pattern}" for o in workers.offers if o.source == event.source})
+    others = f" ({', '.join(there)})" if there else ""
+    text = f'No handler takes it{others}: write one under @on("{event.source}", "{event.type}"), and restart'
     return Advice(text, f"postern replay event {event.id}")
 
 

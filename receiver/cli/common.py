@@ -15,9 +15,7 @@ from receiver.errors import UserError
 from receiver.settings import Settings, load, shown_url
 
 if TYPE_CHECKING:
-    from sqlmodel import Session
-
-    from receiver.store import Store
+    from receiver.store import Session, Store
 
 F = TypeVar("F", bound=Callable[..., Any])
 

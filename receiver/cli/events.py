@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from receiver.cli.common import json_option, load_settings, one_line, print_json, print_table, reading
-from receiver.cli.fields import header_pairs, print_fields
+from receiver.cli.fields import header_pairs, print_fields, unwrapped
 from receiver.cli.filters import filter_options
 from receiver.errors import UserError
 
 if TYPE_CHECKING:
-    from sqlmodel import Session
-
+    from receiver.store import Session
     from receiver.store.reads import EventRow, Filters, RunRow
 
 COLUMNS = ("event", "received", "source", "type", "status", "attempts", "code", "due")
@@ -74,7 +73,16 @@ def show(event: str, raw: bool, as_json: bool) -> None:
 
 
 def _run_line(run: "RunRow") -> tuple[Any, ...]:
-    return (run.id, run.handler, run.state, run.code, run.attempts, run.failures, run.due_at, run.reason)
+    return (
+        run.id,
+        run.handler,
+        run.state,
+        run.code,
+        run.attempts,
+        run.failures,
+        run.due_at,
+        unwrapped(run.reason) or None,
+    )
 
 
 @events.command()
@@ -86,7 +94,11 @@ def explain(event: str, as_json: bool) -> None:
 
     with one_event(event) as (session, number):
         story = read_story(session, number)
-    print_json(asdict(story)) if as_json else print_story(story)
+    if as_json:
+        row = asdict(story)
+        print_json(row.pop("event") | row)
+    else:
+        print_story(story)
 
 
 @contextmanager
@@ -104,6 +116,5 @@ def one_event(name: str) -> Iterator[tuple["Session", int]]:
 def unknown_event(name: str) -> UserError:
     if name.startswith("ev_") or ":" in name:
         return UserError(f"there is no event {one_line(name)}", fix="Type postern events list")
-    what = f"{one_line(name)!r} names no event"
-    return UserError(what, fix="Write its id (ev_…, see postern events list) or source:external_id", exit_code=2)
-
+    fix = "Type its id (ev_…, see postern events list), or source:external_id"
+    return UserError(f"{one_line(name)} names no event", fix=fix)

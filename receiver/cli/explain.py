@@ -1,4 +1,4 @@
-"""One event's story in time order: received, routed, attempts, steps, replays; how it stands now, and what to do next."""
+"""One event's story in time order, from its arrival to its last replay; how it stands now, and what to do next."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ import click
 from receiver.cli import advice
 from receiver.cli.advice import Advice, Workers
 from receiver.cli.common import one_line, shown_time
+from receiver.cli.fields import unwrapped
 from receiver.store import reads
-from receiver.store.ids import text
 from receiver.store.models import History
 
 if TYPE_CHECKING:
-    from sqlmodel import Session
+    from receiver.store import Session
 
 ENDED = {"failed": "failed", "waiting": "was put off", "parked": "was parked", "dropped": "was dropped",
          "lapsed": "was cut off", "replayed": "was replayed"}  # fmt: skip
@@ -87,7 +87,7 @@ def _line(handler: str | None, line: History) -> str:
     who = f"{handler}: " if handler else ""
     attempt = f"attempt {line.attempt} " if line.attempt else ""
     ended = ENDED.get(line.kind, line.kind)
-    why = ": ".join(filter(None, [line.code, line.text]))
+    why = ": ".join(filter(None, [line.code, unwrapped(line.text)]))
     return f"{who}{attempt}{ended}" + (f", {why}" if why else "")
 
 
@@ -120,9 +120,9 @@ def _stands(run: reads.RunRow) -> str:
         case "waiting":
             state = f"waits until {shown_time(run.due_at)}" + (f" ({run.code})" if run.code else "")
         case "parked":
-            state = f"is parked as {run.code}: {run.reason}"
+            state = f"is parked as {run.code}: {unwrapped(run.reason)}"
         case "dropped":
-            state = f"is finished, dropped: {run.reason or 'no reason given'}"
+            state = f"is finished, dropped: {unwrapped(run.reason) or 'no reason given'}"
         case "succeeded":
             state = "is finished, succeeded"
         case _:
@@ -162,7 +162,7 @@ def print_story(story: Story) -> None:
         click.echo(f"  {one_line(line)}")
     click.echo("next")
     for step in story.next:
-        click.echo(f"  {one_line(step.text)}" + (f":\n    {step.command}" if step.command else ""))
+        click.echo(f"  {one_line(step.text)}" + (f"\n    {step.command}" if step.command else ""))
 
 
 def _at(at: datetime | None) -> str:

@@ -25,3 +25,8 @@ def print_fields(row: Mapping[str, Any], headers: bytes) -> None:
     click.echo("headers")
     for name, value in header_pairs(headers):
         click.echo(f"  {one_line(name)}: {one_line(value)}")
+
+
+def unwrapped(text: str | None) -> str:
+    """On one line: what handlers raise often has several."""
+    return " ".join((text or "").split())

@@ -12,16 +12,12 @@ UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"
 STATUSES = ("attention", "pending", "unhandled", "done")
 
 
-class Moment(click.ParamType):
+def moment(text: str) -> datetime:
     """A time: RFC 3339 with its offset, or how long ago."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        try:
-            return _ago(value) or _rfc3339(value)
-        except (ValueError, OverflowError):
-            self.fail(f"{value!r} is no time: write 2h, 3d, 15m or 2030-01-31T08:00:00Z", param, ctx)
+    try:
+        return _ago(text) or _rfc3339(text)
+    except (ValueError, OverflowError):
+        raise click.BadParameter(f"{text!r} is no time: write 2h, 3d, 15m or 2030-01-31T08:00:00Z") from None
 
 
 def _ago(text: str) -> datetime | None:
@@ -43,8 +39,10 @@ OPTIONS = (
     click.option("--failing", is_flag=True, help="With a run that is parked, or has failed and will be tried again."),
     click.option("--handler", metavar="NAME", help="With a run of this handler."),
     click.option("--code", metavar="CODE", help="With a run of this code."),
-    click.option("--since", type=Moment(), help="Received from then on: 2h, 3d, 15m or 2030-01-31T08:00:00Z."),
-    click.option("--until", type=Moment(), help="Received before then."),
+    click.option(
+        "--since", type=moment, metavar="TIME", help="Received from then on: 2h, 3d, 15m or 2030-01-31T08:00:00Z."
+    ),
+    click.option("--until", type=moment, metavar="TIME", help="Received before then."),
 )
 
 

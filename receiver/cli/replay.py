@@ -1,5 +1,6 @@
 """`postern replay`: new attempts of stored events. What may be done with a run stands in `receiver.store.replays`."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -21,9 +22,7 @@ from receiver.cli.common import (
 from receiver.errors import UserError
 
 if TYPE_CHECKING:
-    from sqlmodel import Session
-
-    from receiver.store import Store
+    from receiver.store import Session, Store, Transaction
     from receiver.store.replays import Replay, Replayed
 
 AT_ONCE = 100  # events in one transaction: a vendor waits while it is written
@@ -67,7 +66,8 @@ def event_(names: Sequence[str], handler: str | None, effects: str, reason: str 
         with store.reading() as session:
             numbers = _numbers(session, list(_typed(names)))
             _check_handler(session, numbers, handler)
-        confirm(_question(len(numbers), wanted), yes)
+        if numbers:
+            confirm(_question(len(numbers), wanted), yes)
         done = _replay(store, numbers, wanted)
         if as_json:
             for event_id, replayed in done:
@@ -79,7 +79,7 @@ def event_(names: Sequence[str], handler: str | None, effects: str, reason: str 
 def _typed(names: Sequence[str]) -> Iterator[str]:
     for name in names:
         if name == "-":
-            yield from click.get_text_stream("stdin").read().split()
+            yield from sys.stdin.read().split()
         else:
             yield name
 
@@ -122,8 +122,11 @@ def _replay(store: "Store", numbers: Sequence[int], wanted: "Replay") -> "Iterat
 
     for start in range(0, len(numbers), AT_ONCE):
         some = numbers[start : start + AT_ONCE]
-        done = store.write_from_thread(lambda tx, some=some: [replays.replay(tx, number, wanted) for number in some])
-        for number, of_event in zip(some, done, strict=True):
+
+        def write(tx: "Transaction", some: Sequence[int] = some) -> "list[list[Replayed]]":
+            return [replays.replay(tx, number, wanted) for number in some]
+
+        for number, of_event in zip(some, store.write_from_thread(write), strict=True):
             yield from ((text("ev", number), replayed) for replayed in of_event)
 
 

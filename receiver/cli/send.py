@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from socket import gethostname
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import click
 
@@ -125,10 +124,13 @@ def _address(store: "Store | None", settings: Settings) -> str:
 
 def _target(base: str, source: str) -> str:
     """A base is an address without a path; any other is posted to as it is."""
-    parts = urlsplit(base)
-    if parts.scheme not in ("http", "https") or not parts.netloc:
+    try:
+        url = httpx.URL(base)
+    except httpx.InvalidURL:
+        url = httpx.URL()
+    if url.scheme not in ("http", "https") or not url.host:
         raise UserError(f"{base!r} is not an address", "--to", "Write it like http://127.0.0.1:8000", exit_code=2)
-    return base if parts.path.strip("/") else f"{parts.scheme}://{parts.netloc}/webhooks/{source}"
+    return base if url.path.strip("/") else str(url.join(f"/webhooks/{source}"))
 
 
 # ── what was answered ──
@@ -137,7 +139,7 @@ def _target(base: str, source: str) -> str:
 def _post(client: httpx.Client, out: Outgoing) -> Iterator[Sent]:
     try:
         answer = client.post(out.url, content=out.body, headers=out.headers)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except httpx.HTTPError as error:
         reason = re.sub(r"\[Errno -?\d+\] ", "", str(error)) or type(error).__name__
         what = f"nothing answers at {out.url}: {reason}"
         raise UserError(what, fix="Type postern serve in another terminal, or name its address: --to URL") from None

@@ -18,19 +18,19 @@ from pydantic_core import from_json
 class Headers:
     """The headers of a request as ASGI gives them: names in lower-case bytes, doubled ones kept apart."""
 
-    __slots__ = ("_values", "raw")
+    __slots__ = ("raw", "values")
 
     def __init__(self, raw: Iterable[tuple[bytes, bytes]]) -> None:
         self.raw = raw
-        self._values: dict[bytes, list[bytes]] = {}
+        self.values: dict[bytes, list[bytes]] = {}
         for name, value in raw:
-            self._values.setdefault(name, []).append(value)
+            self.values.setdefault(name, []).append(value)
 
     def all(self, name: str) -> list[bytes]:
-        return self._values.get(_key(name), [])
+        return self.values.get(_key(name), [])
 
     def get(self, name: str) -> bytes | None:
-        values = self._values.get(_key(name))
+        values = self.values.get(_key(name))
         return values[0] if values else None
 
 

@@ -6,7 +6,12 @@ intake.py        arrivals in                   runs.py steps.py processes.py act
 reads.py         what operators ask            transaction.py sqlite.py   how a database is spoken to
 """
 
+from typing import TYPE_CHECKING
+
 from receiver.store.store import Store, open_store
 from receiver.store.transaction import Transaction, Unavailable
+
+if TYPE_CHECKING:
+    from sqlmodel import Session as Session  # for annotations: at run time it is imported by the first reading
 
 __all__ = ["Store", "Transaction", "Unavailable", "open_store"]

@@ -240,6 +240,12 @@ def _run_row(run: Run, handler: str) -> RunRow:
     )
 
 
+def handlers_of(session: Session, event_ids: Sequence[int]) -> set[str]:
+    """The names under which these events have runs."""
+    found = (_runs(session, event_ids[start : start + PAGE]) for start in range(0, len(event_ids), PAGE))
+    return {run.handler for page in found for its_runs in page.values() for run in its_runs if run.handler is not None}
+
+
 def delivery(session: Session, event_id: int) -> tuple[bytes, bytes]:
     """(header lines, body) of the request that brought the event."""
     query = select(Delivery).join(Event, col(Event.delivery_id) == col(Delivery.id)).where(col(Event.id) == event_id)
@@ -313,7 +319,7 @@ def failures(session: Session) -> list[Failures]:
 
 def _failing(state: str) -> Any:
     shown: Any = literal_column("'parked'" if state == "parked" else "'waiting'").label("state")
-    due = col(Run.due_at) if state == "waiting" else null().label("due_at")
+    due = null().label("due_at") if state == "running" else col(Run.due_at)
     return select(Run.id, Run.event_id, Run.handler, Run.code, shown, due).where(FAILING[state])
 
 

@@ -48,7 +48,9 @@ SHIPPED = Migrations(Path(__file__).parent / "migrations")
 
 
 def engine_for(path: str) -> Engine:
-    return create_engine(URL.create("sqlite", database=path))
+    """For a file that is there: reading must not make an empty store where one has gone."""
+    file = Path(path).absolute().as_uri()
+    return create_engine(URL.create("sqlite", database=file, query={"mode": "rw", "uri": "true"}))
 
 
 def check(path: Path, migrations: Migrations = SHIPPED) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from receiver.store.transaction import Row, Transaction, Unavailable
 
-BUSY_TIMEOUT_S = 1.0  # a vendor waits for us: a store locked longer than this is answered with 503
+BUSY_TIMEOUT_S = 0.9  # a vendor waits for us: a store locked longer is a 503, and two tries fit into its patience
 LOOK_S = 1.0  # between two looks at the store's file
 VALUES_AT_ONCE = 64  # rows in one INSERT statement
 PRAGMAS = (

@@ -1,6 +1,7 @@
 """HTTP by hand: exact bytes out, answers in. For what no client library would send or show."""
 
 import json
+import select
 import socket
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -60,6 +61,10 @@ class Wire:
         while (line := self._read.readline()) not in (b"\r\n", b""):
             name, _, value = line.decode("latin-1").partition(":")
             yield name.lower(), value.strip()
+
+    def has_answer(self) -> bool:
+        """Whether something has come, or the connection has ended."""
+        return bool(select.select([self._socket], [], [], 0)[0])
 
     def ended(self) -> bool:
         """Waits for what comes next: True if it is the end of the connection."""

@@ -57,12 +57,12 @@ DELIVERIES = (
         Outcome("200 duplicate", "done", attempts=1, effects=1),
         "the same again",
     ),
+    Delivery("stripe/charge.refunded", Outcome("401 timestamp_stale"), "signed an hour ago", age_s=3600),
     Delivery(
         "stripe/payment_intent.succeeded__anonymous",
         Outcome("200 accepted", "done", attempts=1, effects=0),
         "its handler dropped it",
     ),
-    Delivery("stripe/charge.refunded", Outcome("401 timestamp_stale"), "signed an hour ago", age_s=3600),
     Delivery("github/pull_request.opened"),
     Delivery("github/push", Outcome("401 signature_mismatch"), "forged", forged=True),
     Delivery("github/ping", Outcome("200 accepted", "unhandled"), "nobody asks for it"),

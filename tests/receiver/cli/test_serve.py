@@ -106,7 +106,8 @@ def test_its_options_win_over_file_and_environment(folder: Path, taken_port: int
 
 def test_the_public_url_is_what_schemes_sign(tmp_path: Path, serve: Serve, typed: Typed) -> None:
     (tmp_path / "postern.toml").write_text(
-        '[sources.acme]\nscheme = "hmac"\nsecrets = ["literal:x"]\nsignature = "header:X-Sig"\ncontent = "{url}{body}"\n'
+        '[sources.acme]\nscheme = "hmac"\nsecrets = ["literal:x"]\n'
+        'signature = "header:X-Sig"\ncontent = "{url}{body}"\n'
     )
     serve(tmp_path, "--public-url", "https://hooks.example.com").listening()
     refused = typed(tmp_path, "send", "acme/order.created")

@@ -1,0 +1,39 @@
+"""Which secrets are there: for those who show the configuration and must not stop at the first that is missing."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from receiver.errors import UserError
+from receiver.references import Secret
+from receiver.schemes import Key
+from receiver.settings import Settings, Table
+from receiver.sources import describe_source
+
+
+def source_keys(name: str, settings: Settings) -> Iterator[tuple[Secret, Key | UserError]]:
+    """Each reference with its key, or with what is wrong with it. Errors: UserError if the source itself is wrong."""
+    scheme = describe_source(name, settings).scheme
+    for number, reference in enumerate(settings.sources[name].secrets):
+        where = f"[sources.{name}] secrets[{number}]"
+        try:
+            yield reference, scheme.key(str(reference), settings.resolve(reference, where), where)
+        except UserError as error:
+            yield reference, error
+
+
+def missing_elsewhere(settings: Settings) -> Iterator[UserError]:
+    """What is wrong with the secrets of apis, and with the admin token."""
+    held = [("admin_token", settings.admin_token), *((f"[apis.{name}]", api) for name, api in settings.apis.items())]
+    for where, reference in (found for place, value in held for found in _references(value, place)):
+        try:
+            settings.resolve(reference, where)
+        except UserError as error:
+            yield error
+
+
+def _references(value: Any, where: str) -> Iterator[tuple[str, Secret]]:
+    if isinstance(value, Secret):
+        yield where, value
+    if isinstance(value, Table | Mapping):
+        for key, inner in value.items() if isinstance(value, Mapping) else value:
+            yield from _references(inner, f"{where} {key}" if where.endswith("]") else f"{where}.{key}")

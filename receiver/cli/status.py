@@ -1,0 +1,153 @@
+"""`postern status`: one screen that says what needs a person, and exits 1 if anything does."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from receiver.cli.advice import SERVE, Advice, Workers, for_failures
+from receiver.cli.common import json_option, load_settings, one_line, print_json, print_table, reading
+from receiver.settings import Settings
+
+if TYPE_CHECKING:
+    from receiver.store import Session
+    from receiver.store.models import Process, Source
+    from receiver.store.reads import Failures
+
+UNHANDLED_SINCE = timedelta(hours=24)
+UNHANDLED = "postern events list --status unhandled --since 24h"
+
+
+@dataclass(frozen=True)
+class Overview:
+    sources: "list[Source]"
+    """The configured ones, those that never had a delivery too."""
+    receivers: "list[Process]"
+    workers: Workers
+    runs: dict[str, int]
+    failures: "list[Failures]"
+    unhandled: int
+
+    @property
+    def waiting(self) -> int:
+        """Runs that a worker has to take or to go on with."""
+        return self.runs["unrouted"] + self.runs["waiting"] + self.runs["running"]
+
+
+@click.command()
+@json_option
+def status(as_json: bool) -> int:
+    """One screen; exits 1 if anything needs a person."""
+    settings = load_settings()
+    with reading(settings) as session:
+        overview = look(session, settings, datetime.now(UTC))
+    needed = list(needs(overview))
+    if as_json:
+        for row in _rows(overview, needed):
+            print_json(row)
+    else:
+        _print(overview, needed)
+    return 1 if needed else 0
+
+
+def look(session: "Session", settings: Settings, now: datetime) -> Overview:
+    from receiver.store import reads
+    from receiver.store.models import Source
+
+    seen = reads.sources(session)
+    live = reads.processes(session, now)
+    return Overview(
+        [seen.get(name) or Source(name=name) for name in settings.sources],
+        [process for process in live if process.role == "receiver"],
+        Workers([process for process in live if process.role == "worker"], reads.offers(session, now)),
+        reads.unfinished(session),
+        reads.failures(session),
+        reads.unhandled(session, now - UNHANDLED_SINCE),
+    )
+
+
+def needs(overview: Overview) -> Iterator[Advice]:
+    """What needs a person, with the command to type."""
+    if overview.runs["parked"]:
+        yield Advice(f"{_runs(overview.runs['parked'])} parked", "postern events list --status attention")
+    for trouble in overview.workers.troubles():
+        yield Advice(f"a worker does nothing: {trouble}", "postern doctor")
+    if overview.waiting and not overview.workers.live:
+        yield Advice(f"{_runs(overview.waiting)} waiting, and no worker is alive", SERVE)
+    for source in overview.sources:
+        if source.refused_since_accepted:
+            text = f"{source.name}: {source.refused_since_accepted} refused since the last one that was accepted"
+            yield Advice(f"{text} ({source.last_refused_code})", f"postern rejections list --source {source.name}")
+
+
+def _runs(count: int) -> str:
+    return "1 run is" if count == 1 else f"{count} runs are"
+
+
+# ── for machines ──
+
+
+def _rows(overview: Overview, needed: list[Advice]) -> Iterator[dict[str, Any]]:
+    """Each has a `kind`."""
+    for source in overview.sources:
+        yield {"kind": "source", **_columns(source)}
+    for process in (*overview.receivers, *overview.workers.live):
+        yield {"kind": process.role, **_columns(process)}
+    yield {"kind": "runs", **overview.runs}
+    for group in overview.failures:
+        yield {"kind": "failures", **asdict(group), "command": for_failures(group)}
+    yield {"kind": "unhandled", "count": overview.unhandled, "command": UNHANDLED}
+    for advice in needed:
+        yield {"kind": "needed", **asdict(advice)}
+
+
+def _columns(row: "Source | Process") -> dict[str, Any]:
+    return {name: getattr(row, name) for name in type(row).model_fields if name not in ("id", "role", "stopped_at")}
+
+
+# ── for people ──
+
+
+def _print(overview: Overview, needed: list[Advice]) -> None:
+    _print_sources(overview)
+    _print_processes(overview)
+    click.echo("\nruns       " + "   ".join(f"{count} {state}" for state, count in overview.runs.items()))
+    if overview.unhandled:
+        click.echo(f"unhandled  {overview.unhandled} in the last 24 hours: {UNHANDLED}")
+    _print_failures(overview.failures)
+    click.echo("\nneeds a person" if needed else "\nnothing needs a person")
+    for advice in needed:
+        click.echo(f"  {one_line(advice.text)}\n    {advice.command}")
+
+
+def _print_sources(overview: Overview) -> None:
+    if overview.sources:
+        print_table(("source", "last accepted", "accepted", "duplicates", "refused since", "verified by"), (
+            (s.name, s.last_accepted_at, s.accepted, s.duplicates, s.refused_since_accepted, s.key)
+            for s in overview.sources
+        ))  # fmt: skip
+    else:
+        click.echo("no source is configured")
+
+
+def _print_processes(overview: Overview) -> None:
+    click.echo()
+    for receiver in overview.receivers:
+        click.echo(f"receiver   {receiver.url}  (process {receiver.pid} on {receiver.host}, {receiver.version})")
+    for worker in overview.workers.live:
+        state = f"does nothing: {one_line(worker.trouble)}" if worker.trouble else "works"
+        click.echo(f"worker     {state}  (process {worker.pid} on {worker.host}, {worker.version})")
+    for role, live in (("receiver", overview.receivers), ("worker", overview.workers.live)):
+        if not live:
+            click.echo(f"{role:<11}none is running")
+
+
+def _print_failures(failures: "list[Failures]") -> None:
+    if failures:
+        click.echo()
+        print_table(("failing", "code", "state", "runs", "first", "newest", "next", "type"), (
+            (g.handler, g.code, g.state, g.count, g.first_at, g.newest_at, g.next_at, for_failures(g))
+            for g in failures
+        ))  # fmt: skip
