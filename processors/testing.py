@@ -3,7 +3,7 @@
     def test_a_payment_is_booked() -> None:
         result = deliver(book, "stripe/payment_intent.succeeded", apis={"ledger": [(201, {"id": "entry_1"})]})
         assert result.state == "succeeded"
-        assert result.calls[0].json()["cents"] == 2000
+        assert result.calls[0].json()["cents"] == 4590
 
 Real are the decoding, the ledger with its steps and keys, and what answers mean. There are no signatures, credentials,
 network or waiting. No postern.toml is needed; where there is one, its sources, and which apis take keys, count.

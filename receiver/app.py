@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import Receive, Scope, Send
 
 from receiver.api import operators, probes
 from receiver.ingest import Intake, Limits
@@ -18,6 +19,7 @@ from receiver.settings import Settings
 from receiver.sources import Source
 from receiver.store import Store
 
+WEBHOOKS = "/webhooks/"
 CODES = {404: "not_found", 405: "method_not_allowed", 400: "bad_request"}
 
 
@@ -48,22 +50,36 @@ def create_app(
 ) -> Apps:
     health = probes.Probes(store, metrics, worker)
     intake = Intake(sources, store, metrics, settings.public_url, limits or Limits())
-    public: list[BaseRoute] = [
-        Route("/webhooks/{source}", intake),
-        Route("/healthz", health.alive),
-        Route("/readyz", health.ready),
-    ]
+    public: list[BaseRoute] = [Route("/healthz", health.alive), Route("/readyz", health.ready)]
     token = settings.resolve(settings.admin_token, "admin_token") if settings.admin_token else None
     admin: list[BaseRoute] = [Route("/metrics", health.metrics), Mount("/v1", operators.Operators(token))]
     if settings.server.admin_port is None:
-        return Apps(_starlette([*public, *admin]), _starlette([]), health.drain)
-    return Apps(_starlette(public), _starlette([*public[1:], *admin]), health.drain)
+        return Apps(Gate(intake, [*public, *admin]), Pages([]), health.drain)
+    return Apps(Gate(intake, public), Pages([*public, *admin]), health.drain)
 
 
-def _starlette(routes: Iterable[BaseRoute]) -> Starlette:
-    app = Starlette(routes=list(routes), exception_handlers={HTTPException: _refused, Exception: _failed})
-    app.router.redirect_slashes = False  # a redirect goes where the Host header says, and vendors do not follow it
-    return app
+class Pages(Starlette):
+    """Starlette with our errors and no redirects."""
+
+    def __init__(self, routes: Iterable[BaseRoute]) -> None:
+        super().__init__(routes=list(routes), exception_handlers={HTTPException: _refused, Exception: _failed})
+        self.router.redirect_slashes = False  # to where the Host header says, and vendors do not follow it
+
+
+class Gate(Pages):
+    """Pages, with a short way to intake: it answers all errors itself, and needs no layer that would."""
+
+    def __init__(self, intake: Intake, routes: Iterable[BaseRoute]) -> None:
+        super().__init__([Route(f"{WEBHOOKS}{{source}}", intake), *routes])
+        self._intake = intake
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["path"]
+        if path.startswith(WEBHOOKS) and "/" not in (source := path[len(WEBHOOKS) :]):
+            scope["path_params"] = {"source": source}
+            await self._intake(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
 
 
 async def _refused(request: Request, error: Exception) -> Response:

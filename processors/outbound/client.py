@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from datetime import UTC
 from typing import Any, NoReturn
 
 from processors.errors import LONGEST_WAIT_S, Action, Classified, Outcome, classify, had_no_effect, may_repeat
@@ -175,9 +176,11 @@ def retry_after_s(value: str | None, now: float) -> float | None:
     if value.isascii() and value.isdigit() and len(value) <= 9:
         return float(value)
     try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - now)
+        until = email.utils.parsedate_to_datetime(value)
     except ValueError:
         return None
+    until = until if until.tzinfo else until.replace(tzinfo=UTC)  # "-0000" says no zone, and ours is not meant
+    return max(0.0, until.timestamp() - now)
 
 
 def _response(answered: Answered) -> Response:

@@ -103,7 +103,7 @@ def _store(settings: Settings, live: list[Process]) -> Iterator[Finding]:
 def _no_store(path: Path) -> Finding:
     if os.access(path.parent, os.W_OK):
         return Finding("warn", "store", f"there is none yet at {path}", "Type postern serve: it makes one")
-    return Finding("fail", "store", f"{path.parent} cannot be written", "Change its owner, or [store] url")
+    return Finding("fail", "store", f"{path.parent} is no folder that can be written", "Make it, or change [store] url")
 
 
 def _live(store: Store) -> list[Process]:

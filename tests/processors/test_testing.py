@@ -47,8 +47,10 @@ def test_an_async_handler_runs_on_a_shipped_fixture() -> None:
     result = deliver(book, PAID, apis={"ledger": [(201, {"id": "entry_1"})]})
     assert (result.state, result.code, result.reason) == ("succeeded", None, None)
     [call] = result.calls
-    assert (call.method, call.path, call.json()["cents"]) == ("POST", "/entries", 2000)
-    assert call.json() == json.loads(call.body)
+    fixture = json.loads((Path(__file__).parents[2] / "fixtures" / f"{PAID}.json").read_text())
+    payment = fixture["data"]["object"]
+    assert (call.method, call.path) == ("POST", "/entries")
+    assert call.json() == json.loads(call.body) == {"ref": payment["id"], "cents": payment["amount"]}
     assert call.headers["Idempotency-Key"] == call.key
     assert call.headers["X-Correlation-Id"].startswith("ev_")
     assert {name: (step.state, step.result) for name, step in result.steps.items()} == {

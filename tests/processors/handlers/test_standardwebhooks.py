@@ -29,5 +29,4 @@ def test_a_deleted_user_is_forgotten_also_where_the_crm_has_forgotten_already(st
 def test_an_id_cannot_lead_to_another_path() -> None:
     event = {"type": "user.deleted", "data": {"id": "../invoices/7?all=1"}}
     result = deliver(forget, event, apis={"crm": [(204, None)]})
-    assert "X-Correlation-Id" in result.calls[0].headers
     assert result.steps.keys() == {"DELETE crm /contacts/..%2Finvoices%2F7%3Fall%3D1"}

@@ -1,6 +1,7 @@
 """`Retry-After`, in both of its forms and in the forms that servers make up."""
 
 import email.utils
+import time
 
 import pytest
 from hypothesis import given
@@ -30,12 +31,22 @@ NOW = 1_700_000_000.0
         ("", None),
         ("soon", None),
         ("Tue, 32 Nov 2023 22:13:50 GMT", None),
-        ("Mon, 01 Jan 0001 00:00:00 -0000", None),
-        ("Fri, 31 Dec 9999 23:59:59 -2359", None),
+        ("Mon, 01 Jan 0001 00:00:00 +2359", 0.0),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 251702300799.0),
     ],
 )
 def test_it_is_seconds_from_now_or_nothing(value: str | None, seconds: float | None) -> None:
     assert retry_after_s(value, NOW) == seconds
+
+
+def test_a_date_without_a_zone_is_not_in_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        assert retry_after_s("Tue, 14 Nov 2023 22:13:50 -0000", NOW) == 30.0
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 @given(st.text())
