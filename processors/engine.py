@@ -86,6 +86,7 @@ class Engine:
         self._wanted.set()  # whatever waited while nobody was alive
         self._thread = threading.Thread(target=self._main, name="engine", daemon=True)
         self._thread.start()
+        store.accompany(lambda tx: runs.route_new(tx, self._route(tx)))
 
     # ── from other threads ──
 
@@ -115,6 +116,7 @@ class Engine:
 
     def stop(self) -> None:
         """Claim nothing more, let attempts end within the deadline, give the other leases back."""
+        self._store.accompany(None)
         asyncio.run_coroutine_threadsafe(self._drain(), self._loop).result()
         self._stopped = True
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -166,8 +168,10 @@ class Engine:
 
     def _take(self, tx: Transaction, slots: int) -> Claim:
         """Routed by the patterns of this moment: a handler that a new worker brought must not miss an event."""
-        route = self._router(tuple(processes.live_patterns(tx)))
-        return runs.claim(tx, list(self._handlers), route, slots, self._settings.worker.lease_s)
+        return runs.claim(tx, list(self._handlers), self._route(tx), slots, self._settings.worker.lease_s)
+
+    def _route(self, tx: Transaction) -> runs.Route:
+        return self._router(tuple(processes.live_patterns(tx)))
 
     async def _work(self, active: Active) -> None:
         """One slot's work, from claim to finish. Nothing raised here may take the engine down."""

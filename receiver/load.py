@@ -33,8 +33,9 @@ def load_modules(modules: Sequence[str]) -> None:
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt):
                 raise
+            first_line = f"{type(error).__name__}: {error}".splitlines()[0]
             raise UserError(
-                f"the handler module {module!r} does not import: {type(error).__name__}: {error}",
+                f"the handler module {module!r} does not import: {first_line}",
                 _line_of(error, module),
                 "Intake goes on and events wait. Mend it, then restart.",
             ) from error

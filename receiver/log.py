@@ -8,6 +8,7 @@ import json
 import logging
 import sys
 import time
+from collections.abc import Callable
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, TextIO
@@ -66,20 +67,20 @@ def set_up(level: str = "info", stream: TextIO | None = None) -> None:
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for noisy in ("httpx", "httpcore", "dramatiq", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    logging.getLogger("uvicorn").setLevel(
-        logging.ERROR
-    )  # it warns of each malformed request: strangers would fill the log
+    # It warns of each malformed request: strangers would fill the log.
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)
 
 
 class Hush:
     """One line for many alike: a flood of refusals must not become a flood of log lines."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._seen: dict[object, tuple[float, int]] = {}
 
     def speak(self, subject: object) -> int:
         """How many there were since the last line about `subject`, this one included; 0: too soon for another line."""
-        now = time.monotonic()
+        now = self._clock()
         last, count = self._seen.get(subject, (-QUIET_S, 0))
         if now - last < QUIET_S:
             self._seen[subject] = (last, count + 1)

@@ -43,8 +43,9 @@ class Hints:
     One that takes longer than the sweep is taken for lost, and no longer waited for.
     """
 
-    def __init__(self, broker: dramatiq.Broker) -> None:
+    def __init__(self, broker: dramatiq.Broker, clock: Callable[[], float] = time.monotonic) -> None:
         self._broker = broker
+        self._clock = clock
         self._hush = Hush()
         self._wanted = threading.Event()
         self._quiet_until = 0.0
@@ -54,7 +55,7 @@ class Hints:
 
     def give(self) -> None:
         """There is work. Returns at once."""
-        if time.monotonic() >= self._quiet_until:
+        if self._clock() >= self._quiet_until:
             self._wanted.set()
 
     def taken(self) -> None:
@@ -67,7 +68,7 @@ class Hints:
             self._wanted.clear()
             if self._closing:
                 return
-            self._quiet_until = time.monotonic() + SWEEP_S
+            self._quiet_until = self._clock() + SWEEP_S
             try:
                 self._broker.enqueue(hint())
             except Exception as error:  # the sweep finds the work all the same
@@ -86,14 +87,15 @@ class Sweep:
     A thread of its own, so that a handler that blocks its event loop does not lose the leases of its neighbours.
     """
 
-    def __init__(self, look: Callable[[], None]) -> None:
+    def __init__(self, look: Callable[[], None], every_s: float = SWEEP_S) -> None:
         self._look = look
+        self._every_s = every_s
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="sweep", daemon=True)
         self._thread.start()
 
     def _loop(self) -> None:
-        while not self._closing.wait(SWEEP_S * random.uniform(0.8, 1.2)):
+        while not self._closing.wait(self._every_s * random.uniform(0.8, 1.2)):
             try:
                 self._look()
             except Unavailable:

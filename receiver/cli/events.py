@@ -9,7 +9,7 @@ import click
 
 from receiver.cli.common import json_option, load_settings, one_line, print_json, print_table, reading
 from receiver.cli.fields import header_pairs, print_fields, unwrapped
-from receiver.cli.filters import filter_options
+from receiver.cli.filters import filter_options, utf8
 from receiver.errors import UserError
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def _line(event: "EventRow") -> tuple[Any, ...]:
 
 
 @events.command()
-@click.argument("event", metavar="ID")
+@click.argument("event", type=utf8, metavar="ID")
 @click.option("--raw", is_flag=True, help="The exact bytes of the request's body, and nothing else.")
 @json_option
 def show(event: str, raw: bool, as_json: bool) -> None:
@@ -86,7 +86,7 @@ def _run_line(run: "RunRow") -> tuple[Any, ...]:
 
 
 @events.command()
-@click.argument("event", metavar="ID")
+@click.argument("event", type=utf8, metavar="ID")
 @json_option
 def explain(event: str, as_json: bool) -> None:
     """One event's story in time order, how it stands now, and what to do next."""

@@ -12,6 +12,15 @@ UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"
 STATUSES = ("attention", "pending", "unhandled", "done")
 
 
+def utf8(text: str) -> str:
+    """Text that a database takes: an argument may hold any bytes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise click.BadParameter("this is not UTF-8") from None
+    return text
+
+
 def moment(text: str) -> datetime:
     """A time: RFC 3339 with its offset, or how long ago."""
     try:
@@ -33,12 +42,12 @@ def _rfc3339(text: str) -> datetime:
 
 
 OPTIONS = (
-    click.option("--source", metavar="NAME", help="Of this source."),
-    click.option("--type", metavar="TYPE", help="Of this type; * is any characters."),
+    click.option("--source", type=utf8, metavar="NAME", help="Of this source."),
+    click.option("--type", type=utf8, metavar="TYPE", help="Of this type; * is any characters."),
     click.option("--status", type=click.Choice(STATUSES), help="In this state."),
     click.option("--failing", is_flag=True, help="With a run that is parked, or has failed and will be tried again."),
-    click.option("--handler", metavar="NAME", help="With a run of this handler."),
-    click.option("--code", metavar="CODE", help="With a run of this code."),
+    click.option("--handler", type=utf8, metavar="NAME", help="With a run of this handler."),
+    click.option("--code", type=utf8, metavar="CODE", help="With a run of this code."),
     click.option(
         "--since", type=moment, metavar="TIME", help="Received from then on: 2h, 3d, 15m or 2030-01-31T08:00:00Z."
     ),

@@ -19,6 +19,7 @@ from receiver.cli.common import (
     print_table,
     yes_option,
 )
+from receiver.cli.filters import utf8
 from receiver.errors import UserError
 
 if TYPE_CHECKING:
@@ -49,11 +50,13 @@ for _name in ("plan", "apply", "status", "pause", "resume", "cancel", "shadow"):
 
 
 @replay.command("event")
-@click.argument("names", metavar="ID...", nargs=-1, required=True)
-@click.option("--handler", metavar="NAME", help="Only the runs of this handler; one that has none yet gets its first.")
+@click.argument("names", type=utf8, metavar="ID...", nargs=-1, required=True)
+@click.option(
+    "--handler", type=utf8, metavar="NAME", help="Only the runs of this handler; one that has none yet gets its first."
+)
 @click.option("--effects", type=click.Choice(["keep", "repeat"]), default="keep", show_default=True,
               help="Send nothing again that succeeded, or begin with nothing recorded.")  # fmt: skip
-@click.option("--reason", metavar="TEXT", help="Why, for the events' stories.")
+@click.option("--reason", type=utf8, metavar="TEXT", help="Why, for the events' stories.")
 @yes_option
 @json_option
 def event_(names: Sequence[str], handler: str | None, effects: str, reason: str | None, yes: bool,
@@ -79,7 +82,7 @@ def event_(names: Sequence[str], handler: str | None, effects: str, reason: str 
 def _typed(names: Sequence[str]) -> Iterator[str]:
     for name in names:
         if name == "-":
-            yield from sys.stdin.read().split()
+            yield from sys.stdin.buffer.read().decode("utf-8", "replace").split()
         else:
             yield name
 

@@ -7,6 +7,7 @@ its text is a prefix and 13 characters of Crockford's base 32, which sorts like 
 import random
 import threading
 import time
+from collections.abc import Callable
 
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 VALUES = {character: value for value, character in enumerate(ALPHABET)}
@@ -18,12 +19,13 @@ RANDOM_BITS = 21  # 42 bits of milliseconds last until the year 2109
 class Ids:
     """Makes ids that grow, whatever the wall clock does. Two processes may still meet: inserts must notice."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock_ns: Callable[[], int] = time.time_ns) -> None:
+        self._clock_ns = clock_ns
         self._last = 0
         self._lock = threading.Lock()
 
     def next(self) -> int:
-        fresh = (time.time_ns() // 1_000_000 << RANDOM_BITS) | random.getrandbits(RANDOM_BITS - 1)
+        fresh = (self._clock_ns() // 1_000_000 << RANDOM_BITS) | random.getrandbits(RANDOM_BITS - 1)
         with self._lock:
             self._last = max(self._last + 1, fresh)
             return self._last

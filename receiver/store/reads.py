@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, and_, exists, func, literal_column, null, text, union_all
+from sqlalchemy import Row, Select, and_, exists, func, literal_column, null, text, union_all
 from sqlalchemy import select as typed_select
 from sqlmodel import Session, col
 
@@ -23,7 +23,8 @@ from receiver.store.runs import ALIVE_US
 select: Any = typed_select  # its overloads do not know SQLModel's attributes, which are typed as their values
 
 PAGE = 500
-SKEW = timedelta(hours=1)  # an id holds the time it was made, by a clock that may have been put back since
+SKEW_MS = 3_600_000  # an id holds the time it was made, by a clock that may have been put right since
+NEWEST_MS = (1 << 63 - ids.RANDOM_BITS) - 1
 
 UNROUTED = text("run.state = 'waiting' AND run.handler IS NULL")
 WAITING = text("run.state = 'waiting' AND run.handler IS NOT NULL")
@@ -102,18 +103,27 @@ class Filters:
     until: datetime | None = None
 
 
+EVENT = (Event.id, Event.external_id, Event.source, Event.type, Event.received_at, Event.sha256, Event.duplicates)
+RUN = (
+    *(Run.event_id, Run.handler, Run.state, Run.code, Run.attempts),
+    *(Run.due_at, Run.started_at, Run.finished_at),
+)
+"""Of an event and its runs what a list shows: whole rows would take three times as long."""
+
+
 def events(session: Session, filters: Filters, limit: int | None = 50) -> Iterator[EventRow]:
     """Newest first, read in pages, so that a long list holds no snapshot open and fills no memory."""
-    query = select(Event).where(*_conditions(filters)).order_by(col(Event.id).desc())
+    wanted = select(*EVENT).where(*_conditions(filters)).order_by(col(Event.id).desc())
+    query = wanted
     while limit is None or limit > 0:
         size = PAGE if limit is None else min(limit, PAGE)
-        page = list(session.scalars(query.limit(size)))
-        runs_of = _runs(session, [event.id for event in page])
+        page = session.execute(query.limit(size)).all()
+        runs_of = _states(session, [event.id for event in page])
         yield from (_event_row(event, runs_of[event.id]) for event in page)
         if len(page) < size:
             return
         limit = None if limit is None else limit - size
-        query = query.where(col(Event.id) < page[-1].id)
+        query = wanted.where(col(Event.id) < page[-1].id)
 
 
 def _conditions(filters: Filters) -> Iterator[Any]:
@@ -126,10 +136,15 @@ def _conditions(filters: Filters) -> Iterator[Any]:
     if filters.failing or filters.handler is not None or filters.code is not None:
         yield _has_such_run(filters)
     if filters.since is not None:
-        yield col(Event.id) >= to_us(filters.since - SKEW) // 1000 << ids.RANDOM_BITS
+        yield col(Event.id) >= _made_since(filters.since)
         yield col(Event.received_at) >= filters.since
     if filters.until is not None:
         yield col(Event.received_at) < filters.until
+
+
+def _made_since(since: datetime) -> int:
+    """A lower bound of ids, which are ordered: so the times of older events are not looked at."""
+    return min(max(to_us(since) // 1000 - SKEW_MS, 0), NEWEST_MS) << ids.RANDOM_BITS
 
 
 def _with_run(*conditions: Any) -> Any:
@@ -157,16 +172,16 @@ def _has_such_run(filters: Filters) -> Any:
     return exists().where(col(Run.event_id) == col(Event.id), *same)
 
 
-def _runs(session: Session, event_ids: Sequence[int]) -> dict[int, list[Run]]:
-    """Of each event its runs, oldest first."""
+def _states(session: Session, event_ids: Sequence[int]) -> dict[int, list[Row[Any]]]:
+    """Of each event how its runs stand, oldest first."""
     runs_of = defaultdict(list)
-    query = select(Run).where(col(Run.event_id).in_(event_ids)).order_by(col(Run.event_id), col(Run.id))
-    for run in session.scalars(query) if event_ids else ():
+    query = select(*RUN).where(col(Run.event_id).in_(event_ids)).order_by(col(Run.id))
+    for run in session.execute(query) if event_ids else ():
         runs_of[run.event_id].append(run)
     return runs_of
 
 
-def _event_row(event: Event, its_runs: Sequence[Run]) -> EventRow:
+def _event_row(event: Any, its_runs: Sequence[Any]) -> EventRow:
     routed = [run for run in its_runs if run.handler is not None]
     return EventRow(
         id=ids.text("ev", event.id),
@@ -183,7 +198,7 @@ def _event_row(event: Event, its_runs: Sequence[Run]) -> EventRow:
     )
 
 
-def _status(its_runs: Sequence[Run]) -> str:
+def _status(its_runs: Sequence[Any]) -> str:
     states = {run.state for run in its_runs}
     if "parked" in states:
         return "attention"
@@ -192,11 +207,11 @@ def _status(its_runs: Sequence[Run]) -> str:
     return "done" if states else "unhandled"
 
 
-def _code(routed: Sequence[Run]) -> str | None:
+def _code(routed: Sequence[Any]) -> str | None:
     """That of the oldest parked run, else of the last failure."""
     parked = [run.code for run in routed if run.state == "parked"]
     ended = [(run.finished_at or run.started_at, run.code) for run in routed if run.code]
-    last = max(((at, code) for at, code in ended if at), default=(None, None))
+    last = max((end for end in ended if end[0]), default=(None, None))
     return parked[0] if parked else last[1]
 
 
@@ -212,7 +227,8 @@ def find_event(session: Session, name: str) -> int | None:
 
 def event(session: Session, event_id: int) -> EventRow:
     """Errors: NoResultFound; `find_event` gives numbers that exist."""
-    return _event_row(session.get_one(Event, event_id), _runs(session, [event_id])[event_id])
+    found = session.execute(select(*EVENT).where(col(Event.id) == event_id)).one()
+    return _event_row(found, _states(session, [event_id])[event_id])
 
 
 # ── of one event ──
@@ -220,7 +236,8 @@ def event(session: Session, event_id: int) -> EventRow:
 
 def runs(session: Session, event_id: int) -> list[RunRow]:
     """An event's runs, oldest first."""
-    return [_run_row(run, run.handler) for run in _runs(session, [event_id])[event_id] if run.handler is not None]
+    query = select(Run).where(col(Run.event_id) == event_id).order_by(col(Run.id))
+    return [_run_row(run, run.handler) for run in session.scalars(query) if run.handler is not None]
 
 
 def _run_row(run: Run, handler: str) -> RunRow:
@@ -242,7 +259,7 @@ def _run_row(run: Run, handler: str) -> RunRow:
 
 def handlers_of(session: Session, event_ids: Sequence[int]) -> set[str]:
     """The names under which these events have runs."""
-    found = (_runs(session, event_ids[start : start + PAGE]) for start in range(0, len(event_ids), PAGE))
+    found = (_states(session, event_ids[start : start + PAGE]) for start in range(0, len(event_ids), PAGE))
     return {run.handler for page in found for its_runs in page.values() for run in its_runs if run.handler is not None}
 
 

@@ -67,7 +67,7 @@ class Verdict:
 
 def claim(tx: Transaction, handlers: Sequence[str], route: Route, slots: int, lease_s: float) -> Claim:
     """Route what is not routed, then take up to `slots` due runs of these handlers."""
-    routed = _route(tx, route)
+    routed = route_new(tx, route)
     due = _due(tx, handlers, slots) if handlers and slots else []
     token = new_id()
     tx.many(
@@ -78,7 +78,8 @@ def claim(tx: Transaction, handlers: Sequence[str], route: Route, slots: int, le
     return Claim(claimed(tx, due, token), more=routed == ROUTE_AT_ONCE or bool(slots and len(due) == slots))
 
 
-def _route(tx: Transaction, route: Route) -> int:
+def route_new(tx: Transaction, route: Route) -> int:
+    """Give events that nobody has routed yet to their handlers; how many there were, at most `ROUTE_AT_ONCE`."""
     rows = tx.all(
         "SELECT run.id, event.id, event.source, event.type FROM run JOIN event ON event.id = run.event_id"
         f" WHERE run.handler IS NULL ORDER BY run.id LIMIT {ROUTE_AT_ONCE} {tx.skip_locked}"

@@ -67,6 +67,10 @@ class Store:
         result: T = self._writer.write_from_thread(op)
         return result
 
+    def accompany(self, op: Callable[[Transaction], object] | None) -> None:
+        """Run `op` in every commit that brings arrivals, after them: a commit of its own would cost a second fsync."""
+        self._writer.companion = op
+
     def on_arrivals(self, listener: Callable[[], None]) -> None:
         """Call `listener`, from the writer's thread, after each commit that brought new work. It must not wait."""
         self._listeners.append(listener)

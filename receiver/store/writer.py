@@ -73,6 +73,7 @@ class Writer:
         self._gathering: dict[asyncio.AbstractEventLoop, list[Pending]] = {}
         self._arrivals = 0
         self._arrivals_bytes = 0
+        self.companion: Callable[[Transaction], object] | None = None
         self._closed = False
         self._hush = Hush()
         self._thread = threading.Thread(target=self._loop, name="store-writer", daemon=True)
@@ -162,9 +163,20 @@ class Writer:
             recorded = intake.add(tx, [pending.work for pending in arrivals])  # type: ignore[misc]
             for pending, outcome in zip(arrivals, recorded, strict=True):
                 pending.value = outcome
+            self._along(tx)
         for pending in batch:
             if not isinstance(pending.work, Arrival):
                 pending.value = pending.work(tx)
+
+    def _along(self, tx: Transaction) -> None:
+        if self.companion is not None:
+            try:
+                self.companion(tx)
+            except Exception as error:
+                if not self._is_outage(error):  # intake must not suffer: rolled back, and tried again without it
+                    log.exception("what went along with arrivals failed, and does so no more")
+                    self.companion = None
+                raise
 
     def _failed(self, batch: list[Pending], error: Exception, *, last: bool) -> None:
         try:

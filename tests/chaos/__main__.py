@@ -36,7 +36,7 @@ async def _storm(folder: Path, seed: int, size: Size, module: tuple[str, ...]) -
         storm = Storm(made, size, lambda line: print(line, flush=True))
         wrong = await storm.rage()
         print(storm.line(), flush=True)
-        print(f"answers {dict(made.load.answers)}, the upstream's faults {dict(made.upstream.faced)}", flush=True)
+        print(storm.coverage(), flush=True)
     return wrong
 
 

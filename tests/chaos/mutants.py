@@ -7,6 +7,7 @@ import importlib
 import json
 import os
 import secrets
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -19,7 +20,7 @@ SLOW_COMMIT_S = 0.05  # a disk that is slow shows what comes before the commit
 @dataclass(frozen=True, slots=True)
 class Mutant:
     target: str
-    """`module:name` of what is replaced, where it is defined: it must happen before others import it by name."""
+    """`module:name` of what is replaced, where it is defined."""
     make: Callable[[Any], Any]
     """The replacement, given what it replaces."""
     scenario: str
@@ -40,7 +41,7 @@ def ack_before_commit(original: Any) -> Any:
 
 def mark_before_effect(original: Any) -> Any:
     async def repeat(exchange: Any, step: Any, **options: Any) -> Any:
-        await exchange._recorder.conclude(step, "done", 200, b"{}", b"{}")
+        await exchange._recorder.conclude(step, "done", 200, b"{}", b'{"step": "entry", "effect": "sent"}')
         return await original(exchange, step, **options)
 
     return repeat
@@ -147,4 +148,9 @@ def plant(name: str) -> None:
     owner = reduce(getattr, outer, importlib.import_module(module))
     if not hasattr(owner, attribute):
         raise SystemExit(f"mutant {name}: there is no {mutant.target} any more; plant it where that went")
-    setattr(owner, attribute, mutant.make(getattr(owner, attribute)))
+    original = getattr(owner, attribute)
+    planted = mutant.make(original)
+    setattr(owner, attribute, planted)
+    for other in list(sys.modules.values()):  # those that have imported it by name
+        if getattr(other, attribute, None) is original:
+            setattr(other, attribute, planted)

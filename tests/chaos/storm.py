@@ -19,6 +19,7 @@ BURST = 40
 REFUSED_S = 0.4
 EARLY = 0.12  # of the kills come while the service is still starting
 LOCK_TRIES = 40
+WEIGHTS = (60, 15, 15, 10)  # of the ways to be killed, after one of each
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,17 @@ class Storm:
             f" {sum(upstream.effects.values())} effects in {upstream.requests.total()} calls"
         )
 
+    def coverage(self) -> str:
+        """What it went through, so that a storm that has calmed down shows."""
+        lapsed = self.world.project.look("SELECT run_id, count(*) FROM history WHERE kind = 'lapsed' GROUP BY run_id")
+        ends = self.world.project.look("SELECT state, code, count(*) FROM run GROUP BY state, code ORDER BY count(*) DESC")
+        shown = ", ".join(f"{count} {state}{f' ({code})' if state == 'parked' else ''}" for state, code, count in ends)
+        return (
+            f"answers {dict(self.world.load.answers)}; runs: {shown}; leases ran out {sum(n for _, n in lapsed)} times,"
+            f" twice or more of {sum(n > 1 for _, n in lapsed)} runs\n"
+            f"the upstream's faults: {', '.join(f'{count} × {fault}' for fault, count in self.world.upstream.faced.items())}"
+        )
+
     # ── the load ──
 
     async def _pour(self) -> None:
@@ -113,9 +125,10 @@ class Storm:
             ("SIGTERM", self._terminate),
             ("succeeded", self._succeed),
         ]
-        for _ in range(self.size.kills):
+        first = self._chance.sample(ways, len(ways))
+        for number in range(self.size.kills):
             await asyncio.sleep(self._chance.uniform(0, 2 * self.size.calm_s))
-            name, way = self._chance.choices(ways, weights=(60, 15, 15, 10))[0]
+            name, way = first[number] if number < len(first) else self._chance.choices(ways, WEIGHTS)[0]
             await way()
             self.kills[name] += 1
             await self._service.ready()

@@ -131,8 +131,14 @@ class Bench:
         claimed = self.write(lambda tx: runs.claim(tx, names, lambda source, type_: names, 10, lease_s), later_s)
         return claimed.runs
 
-    def attempt(self, function: Callable[..., Any], run: Claimed, apis: "Apis | None" = None) -> Verdict:
-        """One attempt, and its end written down as the engine does it."""
+    def attempt(
+        self,
+        function: Callable[..., Any],
+        run: Claimed,
+        apis: "Apis | None" = None,
+        afterwards: Callable[[], Any] | None = None,
+    ) -> Verdict:
+        """One attempt, and its end written down as the engine does it; `afterwards` while its loop still runs."""
 
         async def work() -> Verdict:
             with ThreadPoolExecutor(1) as threads:
@@ -142,6 +148,8 @@ class Bench:
                 )
                 verdict = await Attempt(tools, handler_of(function), run).run()
                 await self.store.write(lambda tx: runs.finish(tx, run, verdict))
+                if afterwards is not None:
+                    await asyncio.to_thread(afterwards)
                 await upstreams.aclose()
                 return verdict
 

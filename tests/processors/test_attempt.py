@@ -1,7 +1,6 @@
 """One attempt, from a claimed run to its verdict, on a real store."""
 
 import asyncio
-import logging
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,8 @@ from pydantic import BaseModel, field_validator
 
 from processors import Context, Drop, Event, SyncContext, on
 from processors.attempt import LOST
+from receiver.http import httpx
+from receiver.store import runs
 from receiver.store.runs import Verdict
 from tests.processors.bench import APIS, Apis, Bench, a_bench
 
@@ -229,8 +230,6 @@ def test_waiting_for_an_upstream_is_no_failure_and_never_a_loop_at_full_speed(be
         await ctx.api("ledger").post("/entries")
 
     def limited(seconds: str) -> Any:
-        from receiver.http import httpx
-
         return httpx.Response(429, headers={"Retry-After": seconds})
 
     verdict = attempt(bench, call, apis=Apis([limited("0")] * 3))
@@ -275,23 +274,134 @@ def test_a_plain_handler_that_takes_too_long_is_left_behind_and_can_do_nothing_m
                 caught.append(type(error).__name__)
         ended.set()
 
+    def afterwards() -> None:
+        over.set()
+        ended.wait(10)
+
     hurried.put()
     [run] = hurried.claim(slow)
     apis = Apis([])
-    verdicts = []
-
-    def release() -> Any:  # once the verdict is written, while the attempt's loop still runs
-        over.set()
-        return ended.wait(10)
-
-    class Watched(Bench):
-        pass
-
-    verdicts.append(_attempt_and_then(hurried, slow, run, apis, release))
-    assert verdicts[0].code == "timeout"
+    assert hurried.attempt(slow, run, apis, afterwards).code == "timeout"
     assert caught == ["Ended"] * 3
     assert (apis.calls, hurried.steps()) == ([], [])
 
 
-def _attempt_and_then(bench: Bench, function: Any, run: Any, apis: Apis, then: Any) -> Verdict:
-    raise NotImplementedError
+def test_what_ended_the_attempt_before_its_time_stays_its_end(hurried: Bench) -> None:
+    @on("shop", "*")
+    async def stubborn(event: Event[Any], ctx: Context) -> None:
+        try:
+            await ctx.api("ledger").post("/entries")
+        except Exception:
+            await asyncio.Event().wait()
+
+    verdict = attempt(hurried, stubborn, apis=Apis([422]))
+    assert (verdict.state, verdict.code) == ("parked", "refused")
+
+
+def test_a_call_that_is_on_its_way_when_time_is_up_is_in_doubt(hurried: Bench) -> None:
+    async def never() -> int:
+        await asyncio.Event().wait()
+        return 200
+
+    @on("shop", "*")
+    async def call(event: Event[Any], ctx: Context) -> None:
+        await ctx.api("ledger").post("/entries")
+
+    assert attempt(hurried, call, apis=Apis([never])).code == "timeout"
+    assert hurried.steps() == [("POST ledger /entries", 0, "open")]
+
+
+# ── a lost lease ──
+
+
+@pytest.mark.parametrize("swallow", [False, True])
+def test_who_lost_the_lease_sends_and_writes_nothing_more(swallow: bool, bench: Bench) -> None:
+    """Another worker took the run over between the first call and the second."""
+    caught: list[str] = []
+
+    @on("shop", "*")
+    async def handler(event: Event[Any], ctx: Context) -> None:
+        await ctx.api("ledger").post("/first")
+        await asyncio.to_thread(take_over)
+        for work in (lambda: ctx.api("ledger").post("/second"), lambda: ctx.step("mail", print)):
+            try:
+                await work()
+            except Exception as error:
+                caught.append(type(error).__name__)
+                if not swallow:
+                    raise
+
+    def take_over() -> None:
+        assert bench.write(runs.sweep, later_s=60) == 1
+        [taken] = bench.claim(handler, later_s=60)
+        taken_over.append(taken)
+
+    taken_over: list[Any] = []
+    bench.put()
+    [run] = bench.claim(handler)
+    apis = Apis([201])
+    verdict = bench.attempt(handler, run, apis)
+    assert verdict is LOST or swallow
+    assert caught == ["LeaseLost"] * (2 if swallow else 1)
+    assert [request.url.path for request in apis.calls] == ["/v1/first"]
+    assert bench.steps() == [("POST ledger /first", 0, "done")]
+    assert bench.runs("state, token, attempts") == [("running", taken_over[0].token, 2)]
+    assert bench.attempt(handler_without_take_over(handler, taken_over), taken_over[0], Apis([201])).state == "succeeded"
+
+
+def handler_without_take_over(handler: Any, taken_over: list[Any]) -> Any:
+    @on("shop", "*", name=handler.__name__)
+    async def again(event: Event[Any], ctx: Context) -> None:
+        await ctx.api("ledger").post("/first")
+        await ctx.api("ledger").post("/second")
+
+    return again
+
+
+def test_the_one_who_took_over_does_not_send_again_what_the_other_recorded_late(bench: Bench) -> None:
+    """The answer comes after the lease is lost: an outcome is a fact, whoever records it."""
+    @on("shop", "*")
+    async def handler(event: Event[Any], ctx: Context) -> None:
+        await ctx.api("ledger").post("/entries")
+
+    async def late() -> int:
+        await asyncio.to_thread(lambda: bench.write(runs.sweep, later_s=60))
+        return 201
+
+    bench.put()
+    [run] = bench.claim(handler)
+    bench.attempt(handler, run, Apis([late]))
+    assert bench.steps() == [("POST ledger /entries", 0, "done")]
+    assert bench.runs("state, lapses") == [("waiting", 1)]
+    [taken] = bench.claim(handler, later_s=60)
+    assert bench.attempt(handler, taken, Apis([])).state == "succeeded"
+
+
+def test_one_copys_refusal_does_not_settle_what_another_copy_is_in_doubt_about(bench: Bench) -> None:
+    """Two copies of one call are under way under one key; the older one is turned away, the younger one's answer is
+    lost. Were the step refused now, other bytes would go out under another key, beside what may have taken effect.
+    """
+    from receiver.http import httpx
+    drafts = iter(["a", "a", "b"])
+
+    @on("shop", "*")
+    async def handler(event: Event[Any], ctx: Context) -> None:
+        await ctx.api("ledger").post("/entries", content=next(drafts).encode())
+
+    def overtaken() -> int:
+        bench.write(runs.sweep, later_s=60)
+        [taken] = bench.claim(handler, later_s=60)
+        assert bench.attempt(handler, taken, Apis([httpx.ReadTimeout("")])).code == "upstream"
+        return 422
+
+    async def older() -> int:
+        return await asyncio.to_thread(overtaken)
+
+    bench.put()
+    [run] = bench.claim(handler)
+    bench.attempt(handler, run, Apis([older]))
+    assert bench.steps("state, sends") == [("open", 2)]
+    [last] = bench.claim(handler, later_s=3600)
+    apis = Apis([])
+    assert bench.attempt(handler, last, apis).code == "step_drift"
+    assert apis.calls == []
