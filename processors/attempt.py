@@ -96,11 +96,8 @@ class Attempt:
         if self._handler.is_async:
             return asyncio.ensure_future(contained(self._awaited(event, context)))
         loop = asyncio.get_running_loop()
-
-        def submit(work: Coroutine[Any, Any, Any]) -> Any:
-            return asyncio.run_coroutine_threadsafe(contained(work), loop).result()
-
-        call = functools.partial(contained_call, self._called, event, SyncContext(context, submit))
+        plain = SyncContext(context, functools.partial(_submit, loop))
+        call = functools.partial(contained_call, self._called, event, plain)
         return loop.run_in_executor(self._tools.threads, contextvars.copy_context().run, call)
 
     async def _awaited(self, event: Event[Any], context: Context) -> None:
@@ -137,6 +134,17 @@ class Attempt:
         if isinstance(error, Steer):
             return _steered(error, self._tools.worker.retry_first_s)
         return _failed(error)
+
+
+def _submit(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, Any]) -> Any:
+    guarded = contained(work)
+    try:
+        future = asyncio.run_coroutine_threadsafe(guarded, loop)
+    except RuntimeError:  # a function that was left behind at shutdown goes on after the loop has ended
+        guarded.close()
+        work.close()
+        raise
+    return future.result()
 
 
 def _failed(error: BaseException) -> Verdict:

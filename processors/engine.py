@@ -11,10 +11,11 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 from processors.attempt import LOST, Attempt, Tools
 from processors.event import Readings
@@ -86,7 +87,7 @@ class Engine:
         self._wanted.set()  # whatever waited while nobody was alive
         self._thread = threading.Thread(target=self._main, name="engine", daemon=True)
         self._thread.start()
-        store.accompany(lambda tx: runs.route_new(tx, self._route(tx)))
+        store.accompany(self._route_new)
 
     # ── from other threads ──
 
@@ -114,10 +115,10 @@ class Engine:
         runs.sweep(tx)
         return runs.has_due(tx, list(self._handlers))
 
-    def stop(self) -> None:
-        """Claim nothing more, let attempts end within the deadline, give the other leases back."""
+    def stop(self, drain_s: float = DRAIN_S) -> None:
+        """Claim nothing more, let attempts end within so much time, give the other leases back."""
         self._store.accompany(None)
-        asyncio.run_coroutine_threadsafe(self._drain(), self._loop).result()
+        asyncio.run_coroutine_threadsafe(self._drain(drain_s), self._loop).result()
         self._stopped = True
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -170,6 +171,10 @@ class Engine:
         """Routed by the patterns of this moment: a handler that a new worker brought must not miss an event."""
         return runs.claim(tx, list(self._handlers), self._route(tx), slots, self._settings.worker.lease_s)
 
+    def _route_new(self, tx: Transaction) -> bool:
+        """Goes along with arrivals; whether that left something to claim."""
+        return any(runs.route_new(tx, self._route(tx)))
+
     def _route(self, tx: Transaction) -> runs.Route:
         return self._router(tuple(processes.live_patterns(tx)))
 
@@ -217,17 +222,22 @@ class Engine:
         else:
             await self._store.insist(lambda tx: runs.finish(tx, run, verdict))
 
-    async def _drain(self) -> None:
+    async def _drain(self, drain_s: float) -> None:
+        ends_at = self._loop.time() + drain_s
         self._stopping = True
         self._wanted.set()
-        await asyncio.wait({self._claiming}, timeout=DRAIN_S)  # what it is claiming now is ours to give back
+        await asyncio.wait({self._claiming}, timeout=drain_s)  # what it is claiming now is ours to give back
         if self._tasks:
-            await asyncio.wait(set(self._tasks), timeout=DRAIN_S)
+            await asyncio.wait(set(self._tasks), timeout=max(0.0, ends_at - self._loop.time()))
         for active in self._active.values():
             if active.attempt is not None:
                 active.attempt.stop("given back at shutdown")
-        for task in set(self._tasks):
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(set(self._tasks), timeout=1.0)
+        await _cancelled(self._tasks)
         await self._upstreams.aclose()
+        await _cancelled(asyncio.all_tasks() - {asyncio.current_task()})  # a thread may wait for one of them
+
+
+async def _cancelled(tasks: Iterable[asyncio.Task[Any] | None]) -> None:
+    ending = {task for task in tasks if task is not None and task.cancel()}
+    if ending:
+        await asyncio.wait(ending, timeout=1.0)

@@ -105,7 +105,7 @@ class Filters:
 
 EVENT = (Event.id, Event.external_id, Event.source, Event.type, Event.received_at, Event.sha256, Event.duplicates)
 RUN = (
-    *(Run.event_id, Run.handler, Run.state, Run.code, Run.attempts),
+    *(Run.event_id, Run.handler, Run.state, Run.code, Run.attempts, Run.failures),
     *(Run.due_at, Run.started_at, Run.finished_at),
 )
 """Of an event and its runs what a list shows: whole rows would take three times as long."""
@@ -210,7 +210,7 @@ def _status(its_runs: Sequence[Any]) -> str:
 def _code(routed: Sequence[Any]) -> str | None:
     """That of the oldest parked run, else of the last failure."""
     parked = [run.code for run in routed if run.state == "parked"]
-    ended = [(run.finished_at or run.started_at, run.code) for run in routed if run.code]
+    ended = [(run.finished_at or run.started_at, run.code) for run in routed if run.code and run.failures]
     last = max((end for end in ended if end[0]), default=(None, None))
     return parked[0] if parked else last[1]
 

@@ -6,6 +6,7 @@ microseconds on the store's clock.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from receiver.store.ids import new_id
 from receiver.store.transaction import Row, Transaction, one
@@ -67,7 +68,7 @@ class Verdict:
 
 def claim(tx: Transaction, handlers: Sequence[str], route: Route, slots: int, lease_s: float) -> Claim:
     """Route what is not routed, then take up to `slots` due runs of these handlers."""
-    routed = route_new(tx, route)
+    more = route_new(tx, route).more
     due = _due(tx, handlers, slots) if handlers and slots else []
     token = new_id()
     tx.many(
@@ -75,11 +76,18 @@ def claim(tx: Transaction, handlers: Sequence[str], route: Route, slots: int, le
         " attempts = attempts + 1 WHERE id = :id",
         [{"id": run, "token": token, "until": tx.now_us + round(lease_s * 1e6), "now": tx.now_us} for run in due],
     )
-    return Claim(claimed(tx, due, token), more=routed == ROUTE_AT_ONCE or bool(slots and len(due) == slots))
+    return Claim(claimed(tx, due, token), more=more or bool(slots and len(due) == slots))
 
 
-def route_new(tx: Transaction, route: Route) -> int:
-    """Give events that nobody has routed yet to their handlers; how many there were, at most `ROUTE_AT_ONCE`."""
+class Routed(NamedTuple):
+    taken: int
+    """Events that a handler takes."""
+    more: bool
+    """There may be more to route."""
+
+
+def route_new(tx: Transaction, route: Route) -> Routed:
+    """Give events that nobody has routed yet to their handlers."""
     rows = tx.all(
         "SELECT run.id, event.id, event.source, event.type FROM run JOIN event ON event.id = run.event_id"
         f" WHERE run.handler IS NULL ORDER BY run.id LIMIT {ROUTE_AT_ONCE} {tx.skip_locked}"
@@ -99,7 +107,7 @@ def route_new(tx: Transaction, route: Route) -> int:
         " ON CONFLICT (event_id, handler) DO NOTHING",
         further,
     )
-    return len(rows)
+    return Routed(len(first), more=len(rows) == ROUTE_AT_ONCE)
 
 
 def _due(tx: Transaction, handlers: Sequence[str], slots: int) -> list[int]:

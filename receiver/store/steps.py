@@ -60,8 +60,13 @@ def of_run(tx: Transaction, run: Claimed) -> list[StepRow]:
 
 
 def reopen(tx: Transaction, step: StepRow) -> StepRow:
-    """The same intent is about to be sent once more, with its own bytes and key."""
-    tx.run("UPDATE step SET state = 'open', sends = sends + 1, outcome_at = NULL WHERE id = :id", id=step.id)
+    """The same intent is about to be sent once more, with its own bytes and key. A success that a late twin of the call
+    has recorded meanwhile stays.
+    """
+    tx.run(
+        "UPDATE step SET state = 'open', sends = sends + 1, outcome_at = NULL WHERE id = :id AND state <> 'done'",
+        id=step.id,
+    )
     return replace(step, sends=step.sends + 1)
 
 

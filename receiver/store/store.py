@@ -67,8 +67,11 @@ class Store:
         result: T = self._writer.write_from_thread(op)
         return result
 
-    def accompany(self, op: Callable[[Transaction], object] | None) -> None:
-        """Run `op` in every commit that brings arrivals, after them: a commit of its own would cost a second fsync."""
+    def accompany(self, op: Callable[[Transaction], bool] | None) -> None:
+        """Run `op` in every commit that brings arrivals, after them: a commit of its own would cost a second fsync.
+
+        It says whether it left work; where it did not, nobody is told of the arrivals.
+        """
         self._writer.companion = op
 
     def on_arrivals(self, listener: Callable[[], None]) -> None:

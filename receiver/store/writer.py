@@ -73,7 +73,8 @@ class Writer:
         self._gathering: dict[asyncio.AbstractEventLoop, list[Pending]] = {}
         self._arrivals = 0
         self._arrivals_bytes = 0
-        self.companion: Callable[[Transaction], object] | None = None
+        self.companion: Callable[[Transaction], bool] | None = None
+        self._work_left = True
         self._closed = False
         self._hush = Hush()
         self._thread = threading.Thread(target=self._loop, name="store-writer", daemon=True)
@@ -169,9 +170,10 @@ class Writer:
                 pending.value = pending.work(tx)
 
     def _along(self, tx: Transaction) -> None:
+        self._work_left = True
         if self.companion is not None:
             try:
-                self.companion(tx)
+                self._work_left = self.companion(tx)
             except Exception as error:
                 if not self._is_outage(error):  # intake must not suffer: rolled back, and tried again without it
                     log.exception("what went along with arrivals failed, and does so no more")
@@ -209,5 +211,5 @@ class Writer:
             else:
                 with contextlib.suppress(RuntimeError):  # that loop is closed: nobody waits any more
                     loop.call_soon_threadsafe(self._settle, settled)
-        if any(pending.brought_work for pending in batch):
+        if self._work_left and any(pending.brought_work for pending in batch):
             self._on_arrivals()

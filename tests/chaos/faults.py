@@ -17,6 +17,7 @@ class Fault(StrEnum):
     RESET_AFTER = "reset after the effect"
     SILENT = "no answer after the effect"
     HALF = "half an answer after the effect"
+    SLOW = "a late answer, but in time"
 
 
 ROUGH: Mapping[Fault, float] = {
@@ -27,8 +28,9 @@ ROUGH: Mapping[Fault, float] = {
     Fault.RESET_AFTER: 0.06,
     Fault.SILENT: 0.02,
     Fault.HALF: 0.04,
+    Fault.SLOW: 0.15,
 }
-ROUGHER: Mapping[Fault, float] = {fault: 2 * share for fault, share in ROUGH.items()}
+ROUGHER: Mapping[Fault, float] = {fault: 2 * share for fault, share in ROUGH.items() if fault is not Fault.SLOW}
 
 
 @dataclass(frozen=True)

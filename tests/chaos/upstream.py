@@ -17,6 +17,7 @@ from tests.chaos.faults import Fault, Faults
 from tests.chaos.wire import ABORTED, Message, cut, free_port, message, read_message
 
 SILENCE_S = 1.5  # longer than the service waits for an answer
+SLOW_S = 0.4  # and this is shorter
 LISTEN_TRIES = 100
 
 
@@ -169,6 +170,9 @@ class Upstream:
                 with suppress(OSError):
                     await writer.drain()
                 raise ConnectionResetError
+            case Fault.SLOW:
+                await asyncio.sleep(SLOW_S)
+                writer.write(answer)
             case _:
                 writer.write(answer)
 

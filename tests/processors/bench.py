@@ -6,10 +6,8 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 from processors.attempt import Attempt, Tools
@@ -20,10 +18,11 @@ from processors.outbound.upstream import Upstreams
 from receiver.http import httpx
 from receiver.metrics import Metrics
 from receiver.settings import Settings, load
-from receiver.store import Store, Transaction, runs, schema
+from receiver.store import Store, Transaction, runs
 from receiver.store.intake import Arrival, NewEvent
 from receiver.store.runs import Claimed, Verdict
 from tests.support.rows import rows
+from tests.support.stores import new_file
 from tests.support.until import until
 
 T = TypeVar("T")
@@ -40,14 +39,6 @@ base_url = "http://ledger.test/v1"
 base_url = "http://bank.test"
 idempotency_header = ""
 """
-
-
-@cache
-def _empty_store() -> bytes:
-    with TemporaryDirectory() as folder:
-        path = Path(folder, "postern.db")
-        schema.upgrade(path)
-        return path.read_bytes()
 
 
 def settings_of(root: Path, text: str = FAST, **environ: str) -> Settings:
@@ -120,10 +111,8 @@ class Bench:
         handlers = by_name(handler_of(function) for function in functions)
         engine = Engine(settings or self.settings, self.store, handlers, Metrics(), alone or nobody)
         self.store.on_arrivals(engine.wake)
-        try:
+        with closing_once(engine):
             yield engine
-        finally:
-            engine.stop()
 
     def claim(self, *functions: Callable[..., Any], lease_s: float = 30.0, later_s: float = 0.0) -> list[Claimed]:
         """Route all to these handlers, and take what is due."""
@@ -144,7 +133,13 @@ class Bench:
             with ThreadPoolExecutor(1) as threads:
                 upstreams = Upstreams(self.settings, apis.transports if apis else None)
                 tools = Tools(
-                    self.store, Readings(self.settings), upstreams, Metrics(), self.settings.worker, threads, lambda: 0.5
+                    self.store,
+                    Readings(self.settings),
+                    upstreams,
+                    Metrics(),
+                    self.settings.worker,
+                    threads,
+                    lambda: 0.5,
                 )
                 verdict = await Attempt(tools, handler_of(function), run).run()
                 await self.store.write(lambda tx: runs.finish(tx, run, verdict))
@@ -154,6 +149,16 @@ class Bench:
                 return verdict
 
         return asyncio.run(work())
+
+
+@contextmanager
+def closing_once(engine: Engine) -> Iterator[None]:
+    """Stop it at the end, unless the test has."""
+    try:
+        yield
+    finally:
+        if not engine._stopped:
+            engine.stop(drain_s=0.2)
 
 
 async def nobody(run: Claimed, timeout_s: float) -> Verdict | None:
@@ -185,8 +190,10 @@ class Apis:
 
 @contextmanager
 def a_bench(root: Path, text: str = FAST) -> Iterator[Bench]:
+    """The store of this folder, a new one if there is none."""
     file = root / "postern.db"
-    file.write_bytes(_empty_store())
+    if not file.exists():
+        new_file(root)
     store = Store(str(file), durable=False)
     try:
         yield Bench(root, settings_of(root, text), store, file)

@@ -301,7 +301,10 @@ def test_a_result_that_is_no_json_was_an_effect_all_the_same() -> None:
 
     result = run(use)
     assert (result.state, result.code) == ("parked", "ambiguous")
-    assert result.reason == "step 'odd' was done, but its result is no JSON: Object of type object is not JSON serializable"
+    assert (
+        result.reason
+        == "step 'odd' was done, but its result is no JSON: Object of type object is not JSON serializable"
+    )
     assert (result.again().code, calls) == ("ambiguous", [1])
 
 

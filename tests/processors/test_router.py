@@ -23,9 +23,7 @@ def like_a_shell(pattern: str, text: str) -> bool:
 def test_handlers_are_found_as_a_shell_would_find_files(
     asked: list[tuple[str, str, str]], source: str, type_: str
 ) -> None:
-    expected = {
-        name for name, of, pattern in asked if of and like_a_shell(of, source) and like_a_shell(pattern, type_)
-    }
+    expected = {name for name, of, pattern in asked if of and like_a_shell(of, source) and like_a_shell(pattern, type_)}
     assert router(asked)(source, type_) == tuple(sorted(expected))
 
 

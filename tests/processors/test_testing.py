@@ -138,7 +138,7 @@ def test_a_fixture_that_the_handler_does_not_ask_for_is_an_error() -> None:
 
 
 def test_a_fixture_that_is_not_there_names_the_nearest() -> None:
-    with pytest.raises(UserError, match="stripe/payment_intent.succeeded"):
+    with pytest.raises(UserError, match=r"stripe/payment_intent\.succeeded"):
         deliver(book, "stripe/payment_intent.succeded")
 
 

@@ -30,9 +30,7 @@ class Drafts:
 @pytest.fixture
 def no_keys(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The upstream of these tests honours no idempotency key."""
-    (tmp_path / "postern.toml").write_text(
-        '[apis.ledger]\nbase_url = "https://x.test"\nidempotency_header = ""\n'
-    )
+    (tmp_path / "postern.toml").write_text('[apis.ledger]\nbase_url = "https://x.test"\nidempotency_header = ""\n')
     monkeypatch.chdir(tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""A call from what the handler wrote to what leaves, and how its failures are told apart. Real sockets where it matters."""
+"""A call, from what the handler wrote to what leaves, and how its failures are told apart. With sockets where it counts."""
 
 import asyncio
 import socket
@@ -156,7 +156,7 @@ def test_an_upstream_that_never_answers_is_given_up_at_its_timeout(tmp_path: Pat
     assert (answered.sent, answered.error) == (Sent.MAYBE, "ReadTimeout")
 
 
-@pytest.mark.parametrize("headers", [{}, {"a": "1", "b": "é, \"x\""}])
+@pytest.mark.parametrize("headers", [{}, {"a": "1", "b": 'é, "x"'}])
 def test_headers_survive_being_stored(headers: dict[str, str]) -> None:
     assert headers_from_bytes(headers_to_bytes(headers)) == headers
     assert headers_from_bytes(None) == {}

@@ -1,0 +1,126 @@
+"""`postern config check`: errors stop it, what changes nothing is a warning, and no secret is printed."""
+
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.receiver.cli.conftest import Ended
+
+Typed = Callable[..., Ended]
+CONFIG = """
+public_url = "https://hooks.example.com"
+admin_token = "env:ADMIN"
+[store]
+url = "postgresql://postern:hidden@db/postern"
+[sources.github]
+preset = "github"
+secrets = ["env:GITHUB", "literal:hidden"]
+tolerance_s = 3
+[sources."a.b"]
+scheme = "hmac"
+signature = ["header:X-Acme", "header:X-Old"]
+sample_headers = {X-Test = "a \\"b\\""}
+[apis.ledger]
+base_url = "https://ledger.internal"
+auth = {type = "basic", username = "me", password = "env:LEDGER"}
+timeout_s = 2.5
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "postern.toml").write_text(CONFIG)
+    return tmp_path
+
+
+def test_it_prints_what_counts_with_secrets_as_references(folder: Path, typed: Typed) -> None:
+    ended = typed(folder, "config", "check", environ={"POSTERN_SERVER__PORT": "8123"})
+    assert ended.code == 0
+    assert ended.out == (
+        f"# {folder}/postern.toml\n"
+        'public_url = "https://hooks.example.com"\n'
+        'admin_token = "env:ADMIN"\n'
+        "[server]\n"
+        'host = "127.0.0.1"\n'
+        "port = 8123\n"
+        "trusted_proxies = []\n"
+        "[store]\n"
+        'url = "postgresql://postern:…@db/postern"\n'
+        "[queue]\n"
+        'url = "memory://"\n'
+        "[worker]\n"
+        "concurrency = 32\n"
+        "lease_s = 30\n"
+        "retry_first_s = 5\n"
+        "retry_factor = 3\n"
+        "retry_cap_s = 43200\n"
+        "max_failures = 12\n"
+        "timeout_s = 300\n"
+        "[sources.github]\n"
+        'preset = "github"\n'
+        'secrets = ["env:GITHUB", "literal:…"]\n'
+        "tolerance_s = 3\n"
+        '[sources."a.b"]\n'
+        'scheme = "hmac"\n'
+        "secrets = []\n"
+        'signature = ["header:X-Acme", "header:X-Old"]\n'
+        'sample_headers = {X-Test = "a \\"b\\""}\n'
+        "[apis.ledger]\n"
+        'base_url = "https://ledger.internal"\n'
+        'auth = {type = "basic", username = "literal:…", password = "env:LEDGER"}\n'
+        "timeout_s = 2.5\n"
+        'idempotency_header = "Idempotency-Key"\n'
+        "[handlers]\n"
+        "modules = []\n"
+    )
+    assert tomllib.loads(ended.out)["sources"]["github"]["tolerance_s"] == 3
+    assert "hidden" not in ended.out + ended.err
+
+
+def test_keys_without_effect_and_missing_secrets_are_warnings(folder: Path, typed: Typed) -> None:
+    ended = typed(folder, "config", "check", environ={"GITHUB": "x", "POSTERN_SERVER__PROT": "1"})
+    hint = f"or write {{0}}=… into {folder}/.env\n"
+    assert ended.code == 0
+    assert ended.err == (
+        "postern: POSTERN_SERVER__PROT: unknown variable, ignored; did you mean POSTERN_SERVER__PORT?\n"
+        "postern: [sources.github] tolerance_s changes nothing: this source's scheme does not use it\n"
+        "postern: [sources.a.b] has no secret, so it accepts nothing\n"
+        f"postern: the variable ADMIN is not set\n  at admin_token\n  Type export ADMIN=… {hint.format('ADMIN')}"
+        "postern: the variable LEDGER is not set\n  at [apis.ledger] auth.password\n"
+        f"  Type export LEDGER=… {hint.format('LEDGER')}"
+    )
+
+
+def test_as_json_it_is_one_object(folder: Path, typed: Typed) -> None:
+    ended = typed(folder, "config", "check", "--json", environ={"GITHUB": "x", "ADMIN": "x"})
+    [row] = ended.rows
+    assert row["path"] == f"{folder}/postern.toml"
+    assert len(row["warnings"]) == 3
+    assert row["settings"]["sources"]["github"]["secrets"] == ["env:GITHUB", "literal:…"]
+    assert row["settings"]["store"] == {"url": "postgresql://postern:…@db/postern"}
+    assert "hidden" not in ended.out
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ("[server]\nprt = 1\n", "postern.toml:2: unknown key 'prt' in [server]\n  Did you mean 'port'?\n"),
+        ('[sources.a]\npreset = "strip"\n',
+         "there is no preset 'strip'\n  at [sources.a] preset\n  did you mean \"stripe\"?\n"),
+        ("[sources.a]\nsecrets = []\n",
+         "neither a preset nor a scheme\n  at [sources.a]\n  set preset (one of github, shopify, slack,"
+         ' standardwebhooks, stripe) or scheme = "hmac"\n'),
+    ],
+)  # fmt: skip
+def test_what_serve_would_not_take_is_an_error(tmp_path: Path, typed: Typed, config: str, said: str) -> None:
+    (tmp_path / "postern.toml").write_text(config)
+    ended = typed(tmp_path, "config", "check")
+    assert (ended.code, ended.out, ended.err) == (1, "", f"postern: {said}")
+
+
+def test_without_a_file_the_defaults_are_printed(tmp_path: Path, typed: Typed) -> None:
+    ended = typed(tmp_path, "config", "check")
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out.startswith('# no postern.toml here: these are the defaults\n[server]\nhost = "127.0.0.1"\n')

@@ -1,0 +1,118 @@
+"""`postern rejections`: why a request was refused, by which clock; and never the signature that was expected."""
+
+import hmac
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.receiver.cli.conftest import Ended, environment
+from tests.support.inside import inside
+from tests.support.sender import OTHER_SECRET, SECRET, stripe
+from tests.support.stored import Stored, steady, stored
+from tests.support.wire import post
+
+Typed = Callable[..., Ended]
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Stored]:
+    (tmp_path / "postern.toml").write_text("")
+    with stored(tmp_path) as shop:
+        yield shop
+
+
+def ids(typed: Typed, folder: Path) -> list[str]:
+    return [row["id"] for row in typed(folder, "rejections", "list", "--json").rows]
+
+
+def test_a_list_tells_cause_and_difference_newest_first(tmp_path: Path, shop: Stored, typed: Typed) -> None:
+    shop.refuse("signature_missing")
+    shop.refuse("timestamp_stale", claimed_ago_s=400.26)
+    shop.refuse("timestamp_future", claimed_ago_s=-1000)
+    third, second, first = ids(typed, tmp_path)
+    ended = typed(tmp_path, "rejections", "list")
+    assert (ended.code, ended.err) == (0, "")
+    assert steady(ended.out) == (
+        "rejection          received              source  code               difference      bytes  cause\n"
+        f"{third}  2030-01-01T00:00:00Z  shop    timestamp_future   1000.0 s ahead  2      due to timestamp_future\n"
+        f"{second}  2030-01-01T00:00:00Z  shop    timestamp_stale    400.3 s behind  2      due to timestamp_stale\n"
+        f"{first}  2030-01-01T00:00:00Z  shop    signature_missing  -               2      due to signature_missing\n"
+    )
+
+
+def test_source_code_and_limit_choose(tmp_path: Path, shop: Stored, typed: Typed) -> None:
+    for code, source in (("a", "shop"), ("b", "shop"), ("a", "mail")):
+        shop.refuse(code, source)
+
+    def listed(*options: str) -> list[tuple[str, str]]:
+        rows = typed(tmp_path, "rejections", "list", "--json", *options).rows
+        return [(row["code"], row["source"]) for row in rows]
+
+    assert listed("--source", "shop") == [("b", "shop"), ("a", "shop")]
+    assert listed("--code", "a") == [("a", "mail"), ("a", "shop")]
+    assert listed("--limit", "1") == [("a", "mail")]
+    assert listed("--source", "none") == []
+
+
+def test_show_tells_both_clocks_the_sizes_and_what_to_do(tmp_path: Path, shop: Stored, typed: Typed) -> None:
+    shop.refuse("timestamp_stale", body=b"kept", claimed_ago_s=400.26, size_bytes=70000)
+    [name] = ids(typed, tmp_path)
+    ended = typed(tmp_path, "rejections", "show", name)
+    assert steady(ended.out) == (
+        f"id            {name}\n"
+        "source        shop\n"
+        "received_at   2030-01-01T00:00:00Z\n"
+        "code          timestamp_stale\n"
+        "detail        due to timestamp_stale\n"
+        "claimed_at    2030-01-01T00:00:00Z\n"
+        "difference_s  400.3 s behind\n"
+        "size_bytes    70000\n"
+        "kept_bytes    4\n"
+        "headers\n"
+        "  host: localhost\n"
+        "next\n"
+        "  Either the clock here is wrong (postern doctor), or it was sent again late by a stranger\n"
+    )
+    [row] = typed(tmp_path, "rejections", "show", name, "--json").rows
+    assert row["difference_s"] == 400.26
+    assert row["headers"] == [["host", "localhost"]]
+    assert row["claimed_at"] < row["received_at"]
+
+
+def test_raw_prints_the_bytes_that_were_kept(tmp_path: Path, shop: Stored, typed: Typed) -> None:
+    shop.refuse(body=b"\xff\x00\r\n")
+    command = [sys.executable, "-m", "receiver", "rejections", "show", *ids(typed, tmp_path), "--raw"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, check=True)
+    assert (done.stdout, done.stderr) == (b"\xff\x00\r\n", b"")
+    ended = typed(tmp_path, "rejections", "show", "rej_1", "--raw", "--json")
+    assert (ended.code, ended.err) == (2, "postern: --raw prints bytes, and --json an object\n  Type one of them\n")
+
+
+@pytest.mark.parametrize("name", ["rej_0000000000001", "nonsense"])
+def test_an_unknown_one_is_named(tmp_path: Path, shop: Stored, typed: Typed, name: str) -> None:
+    ended = typed(tmp_path, "rejections", "show", name)
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err == (
+        f"postern: there is no rejection {name!r}\n  Only the newest are kept: type postern rejections list\n"
+    )
+
+
+def test_a_real_refusal_is_kept_without_the_signature_that_was_expected(tmp_path: Path, typed: Typed) -> None:
+    body = b'{"id": "evt_1"}'
+    headers = stripe(body, OTHER_SECRET)
+    with inside(tmp_path) as at:
+        assert post(at.port, "/webhooks/stripe", body, headers).status == 401
+        at.store.flush()
+    [row] = typed(tmp_path, "rejections", "list", "--json").rows
+    assert (row["code"], row["source"], row["size_bytes"]) == ("signature_mismatch", "stripe", len(body))
+    assert abs(row["difference_s"]) < 5
+    stamp = headers[1][1].partition(",")[0].removeprefix("t=").encode()
+    expected = hmac.new(SECRET.encode(), stamp + b"." + body, "sha256").hexdigest()
+    shown = typed(tmp_path, "rejections", "show", row["id"]).out
+    assert headers[1][1] in shown
+    assert expected not in shown + json.dumps(row)
+    assert SECRET not in shown + json.dumps(row)

@@ -1,0 +1,122 @@
+"""A project with a store, filled by the functions that fill a real one; what nobody waits for is left out."""
+
+import hashlib
+import re
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from receiver.store import Store, intake, processes, runs, schema
+from receiver.store.activity import Refusal
+from receiver.store.ids import number, text
+from receiver.store.intake import Arrival, NewEvent
+from receiver.store.processes import HandlerOffer
+from receiver.store.runs import Claimed, Verdict
+
+DAY_US = 86_400_000_000
+SUCCEEDED = Verdict("succeeded")
+
+
+def now_us() -> int:
+    return time.time_ns() // 1000
+
+
+def offer(handler: str, source: str = "shop", pattern: str = "*", line: int = 7) -> HandlerOffer:
+    return HandlerOffer(handler, source, pattern, "0", "/shop/webhooks.py", line)
+
+
+class Stored:
+    """`arrive` stores events, `work` runs their handlers to the given ends, `refuse` keeps a refused request."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def arrive(self, external_id: str = "evt_1", type: str = "order.paid", source: str = "shop", body: bytes = b"{}",
+               *, ago_s: float = 0.0, vendor_id: bool = True) -> str:  # fmt: skip
+        """The event's id; that of the first one if it was there."""
+        arrival = Arrival(
+            source, b"host: localhost\nx-note: a: b", body, hashlib.sha256(body).digest(),
+            now_us() - round(ago_s * 1e6), DAY_US, [NewEvent(external_id, type, vendor_id)],
+        )  # fmt: skip
+        [[recorded]] = self.store.write_from_thread(lambda tx: intake.add(tx, [arrival]))
+        activity = self.store.activity
+        if recorded.duplicate:
+            activity.duplicate(source, recorded.id, arrival.received_us, "env:KEY (0a1b2c3d)", differs=recorded.differs)
+        else:
+            activity.accepted(source, arrival.received_us, "env:KEY (0a1b2c3d)")
+        self.store.flush()
+        return text("ev", recorded.id)
+
+    def claim(self, *handlers: str) -> list[Claimed]:
+        """Route what is not routed to all of these handlers, and take what is due."""
+        claim = self.store.write_from_thread(lambda tx: runs.claim(tx, handlers, lambda *_: handlers, 100, 60.0))
+        return claim.runs
+
+    def work(self, **ends: Verdict) -> None:
+        """One attempt of each due run of these handlers, with the end that is given."""
+        for run in self.claim(*ends):
+            self.finish(run, ends[run.handler])
+
+    def finish(self, run: Claimed, verdict: Verdict) -> None:
+        self.store.write_from_thread(lambda tx: runs.finish(tx, run, verdict))
+
+    def worker(self, *offers: HandlerOffer, trouble: str | None = None) -> int:
+        return self._register("worker", None, offers, trouble)
+
+    def receiver(self, url: str) -> int:
+        return self._register("receiver", url, (), None)
+
+    def _register(self, role: str, url: str | None, offers: tuple[HandlerOffer, ...], trouble: str | None) -> int:
+        return self.store.write_from_thread(
+            lambda tx: processes.register(tx, role, url=url, trouble=trouble, offers=offers)
+        )
+
+    def refuse(self, code: str = "signature_mismatch", source: str = "shop", body: bytes = b"{}", *,
+               claimed_ago_s: float | None = None, size_bytes: int | None = None) -> None:  # fmt: skip
+        at_us = now_us()
+        claimed_us = None if claimed_ago_s is None else at_us - round(claimed_ago_s * 1e6)
+        size = len(body) if size_bytes is None else size_bytes
+        refusal = Refusal(source, at_us, code, f"due to {code}", claimed_us, size, b"host: localhost", body)
+        self.store.activity.refused(refusal)
+        self.store.flush()
+
+    def sql(self, statement: str, **parameters: object) -> None:
+        """What only time would do."""
+        self.store.write_from_thread(lambda tx: tx.run(statement, **parameters))
+
+    def states(self, event_id: str) -> Mapping[str | None, tuple[str, str | None]]:
+        """By handler: (state, code)."""
+        event = number("ev", event_id)
+        found = self.store.write_from_thread(
+            lambda tx: tx.all("SELECT handler, state, code FROM run WHERE event_id = :id", id=event)
+        )
+        return {handler: (state, code) for handler, state, code in found}
+
+
+@cache
+def _empty() -> bytes:
+    """Migrations cost a tenth of a second: they run once."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "postern.db")
+        schema.upgrade(path)
+        return path.read_bytes()
+
+
+@contextmanager
+def stored(folder: Path) -> Iterator[Stored]:
+    """A new store in `folder`, at the place where a configuration without [store] has it."""
+    path = folder / "postern.db"
+    path.write_bytes(_empty())
+    store = Store(str(path), durable=False)
+    try:
+        yield Stored(store)
+    finally:
+        store.close()
+
+
+def steady(printed: str) -> str:
+    """The same at any time: times become one, of the same length."""
+    return re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", "2030-01-01T00:00:00", re.sub(r"\.\d{3}Z", ".000Z", printed))
