@@ -56,7 +56,11 @@ class Worker:
         trouble = self.trouble
         log.error("the worker does nothing: %s", trouble, extra={"next": error.fix})
         number = self._store.write_from_thread(lambda tx: processes.register(tx, "worker", trouble=trouble))
-        sweep = Sweep(lambda: self._store.write_from_thread(lambda tx: processes.seen(tx, number)))
+
+        def look() -> None:
+            self._store.write_from_thread(lambda tx: processes.seen(tx, number))
+
+        sweep = Sweep(look)
 
         def stop() -> None:
             sweep.close()

@@ -1,6 +1,5 @@
 """What a handler works with besides its event: upstreams, steps, keys. One engine: the sync form submits and waits."""
 
-import asyncio
 import json
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from inspect import isawaitable
@@ -9,13 +8,13 @@ from typing import Any, Protocol, TypedDict, cast
 from pydantic import TypeAdapter
 from typing_extensions import TypeVar, Unpack
 
-from processors.contained import contained_call
 from processors.outbound.client import Response, Wish, perform
 from processors.outbound.ledger import Todo
 from processors.outbound.recorder import Recorder
 from processors.outbound.upstream import Upstream, Upstreams, make_call
 from receiver.errors import UserError
 from receiver.metrics import Metrics
+from receiver.store.steps import StepRow
 
 M = TypeVar("M", default=Response)
 R = TypeVar("R")
@@ -66,13 +65,9 @@ class Context:
         An exception of its own says that it had no effect. A crash in between leaves the step ambiguous, unless
         `repeatable` says that running it again does no harm.
         """
-        wanted = json.dumps(args, default=repr).encode()
-        name = self._recorder.name(name, name)
-        todo, row = await self._recorder.begin(name, wanted, named=True, repeatable=repeatable)
+        todo, row = await self._begin(name, args, repeatable)
         if todo is Todo.ANSWER:
             return json.loads(row.body or b"null")
-        if todo is Todo.AMBIGUOUS:
-            self._recorder.park("ambiguous", f"step {name!r} was begun, and whether it finished is unknown")
         try:
             result = function(*args)
             if isawaitable(result):
@@ -80,10 +75,21 @@ class Context:
         except Exception:
             await self._recorder.conclude(row, "refused")
             raise
+        return await self._finish(row, result)
+
+    async def _begin(self, name: str, args: tuple[Any, ...], repeatable: bool) -> tuple[Todo, StepRow]:
+        wanted = json.dumps(args, default=repr).encode()
+        name = self._recorder.name(name, name)
+        todo, row = await self._recorder.begin(name, wanted, named=True, repeatable=repeatable)
+        if todo is Todo.AMBIGUOUS:
+            self._recorder.park("ambiguous", f"step {name!r} was begun, and whether it finished is unknown")
+        return todo, row
+
+    async def _finish(self, row: StepRow, result: Any) -> Any:
         try:
             body = json.dumps(result).encode()
         except (TypeError, ValueError) as error:
-            self._recorder.park("ambiguous", f"step {name!r} was done, but its result is no JSON: {error}")
+            self._recorder.park("ambiguous", f"step {row.name!r} was done, but its result is no JSON: {error}")
         await self._recorder.conclude(row, "done", body=body)
         return json.loads(body)
 
@@ -151,7 +157,18 @@ class SyncContext:
         return SyncApi(self._submit(_later(lambda: self._context.api(name))), self._submit)
 
     def step(self, name: str, function: Callable[..., Any], /, *args: Any, repeatable: bool = False) -> Any:
-        return self._submit(self._context.step(name, _in_thread(function), *args, repeatable=repeatable))
+        """In the handler's own thread: it may block, and what belongs to the thread, like a transaction, is there."""
+        todo, row = self._submit(self._context._begin(name, args, repeatable))
+        if todo is Todo.ANSWER:
+            return json.loads(row.body or b"null")
+        try:
+            result = function(*args)
+            if isawaitable(result):
+                result = self._submit(_awaited(result))
+        except Exception:
+            self._submit(self._context._recorder.conclude(row, "refused"))
+            raise
+        return self._submit(self._context._finish(row, result))
 
     def key(self, name: str) -> str:
         return self._context.key(name)
@@ -185,11 +202,5 @@ async def _later(make: Callable[[], R]) -> R:
     return make()
 
 
-def _in_thread(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
-    """A plain handler's step may block: not on the engine's loop."""
-
-    async def call(*args: Any) -> Any:
-        result = await asyncio.to_thread(contained_call, function, *args)
-        return await result if isawaitable(result) else result
-
-    return call
+async def _awaited(result: Awaitable[R]) -> R:
+    return await result

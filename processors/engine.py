@@ -31,6 +31,7 @@ log = logging.getLogger("postern.engine")
 
 SUSPECT_LAPSES = 2  # a run whose lease ran out so often is next run alone
 CHILDREN = 2  # suspects at once
+STUCK_S = 3.0  # beyond the drain: then the loop itself does not answer
 DRAIN_S = 7.0  # with the server's grace before it, all is over within 12 s
 RENEWED_LONGER_S = 10.0  # than an attempt may take: time to write down that it was too long
 PRESENCE_S = 5.0  # between two signs of life, and two looks at who else lives
@@ -80,8 +81,9 @@ class Engine:
             store, Readings(settings), self._upstreams, metrics, settings.worker, self._threads, random.random
         )
         self._present_at = self._missing_looked_at = time.monotonic()
-        offers = [offer for handler in dict.fromkeys(handlers.values()) for offer in handler.offers()]
-        self._process = store.write_from_thread(lambda tx: processes.register(tx, "worker", offers=offers))
+        self._offers = [offer for handler in dict.fromkeys(handlers.values()) for offer in handler.offers()]
+        self._process = store.write_from_thread(self._register)
+        self._own = {(offer.handler, offer.source, offer.pattern) for offer in self._offers}
         self._router = lru_cache(maxsize=2)(router)
         self._claiming = self._loop.create_task(self._claim_until_stopped())
         self._wanted.set()  # whatever waited while nobody was alive
@@ -105,7 +107,7 @@ class Engine:
             self.wake()
         if now - self._present_at > PRESENCE_S:
             self._present_at = now
-            self._store.write_from_thread(lambda tx: processes.seen(tx, self._process))
+            self._process = self._store.write_from_thread(self._present)
         if now - self._missing_looked_at > MISSING_LOOK_S:
             self._missing_looked_at = now
             self._store.write_from_thread(runs.park_missing)
@@ -115,13 +117,20 @@ class Engine:
         runs.sweep(tx)
         return runs.has_due(tx, list(self._handlers))
 
+    def _register(self, tx: Transaction) -> int:
+        return processes.register(tx, "worker", offers=self._offers)
+
+    def _present(self, tx: Transaction) -> int:
+        """Say that we live; anew where we stood still for so long that we were forgotten."""
+        return self._process if processes.seen(tx, self._process) else self._register(tx)
+
     def stop(self, drain_s: float = DRAIN_S) -> None:
         """Claim nothing more, let attempts end within so much time, give the other leases back."""
         self._store.accompany(None)
-        asyncio.run_coroutine_threadsafe(self._drain(drain_s), self._loop).result()
-        self._stopped = True
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
+        asyncio.run_coroutine_threadsafe(self._drain(drain_s), self._loop)
+        self._thread.join(drain_s + STUCK_S)
+        if self._thread.is_alive():
+            log.error("an async handler blocks the engine: what it held is taken back when its lease runs out")
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._store.write_from_thread(lambda tx: processes.stopped(tx, self._process))
 
@@ -176,7 +185,8 @@ class Engine:
         return any(runs.route_new(tx, self._route(tx)))
 
     def _route(self, tx: Transaction) -> runs.Route:
-        return self._router(tuple(processes.live_patterns(tx)))
+        """Our own too if we do not seem to live: who stood still has not said so yet, and events come in again."""
+        return self._router(tuple(sorted(self._own.union(processes.live_patterns(tx)))))
 
     async def _work(self, active: Active) -> None:
         """One slot's work, from claim to finish. Nothing raised here may take the engine down."""
@@ -235,6 +245,8 @@ class Engine:
         await _cancelled(self._tasks)
         await self._upstreams.aclose()
         await _cancelled(asyncio.all_tasks() - {asyncio.current_task()})  # a thread may wait for one of them
+        self._stopped = True
+        self._loop.stop()
 
 
 async def _cancelled(tasks: Iterable[asyncio.Task[Any] | None]) -> None:

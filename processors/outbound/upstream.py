@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from processors.errors import Sent
-from processors.outbound.auth import auth_for
+from processors.outbound.auth import HEADER_VALUE, auth_for
 from receiver import __version__
 from receiver.http import httpx
 from receiver.settings import ApiSettings, Settings
@@ -16,7 +16,6 @@ from receiver.settings import ApiSettings, Settings
 CORRELATION_HEADER = "X-Correlation-Id"
 CONNECTIONS = 100
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-HEADER_VALUE = re.compile(r"(?:[!-~](?:[\t -~]*[!-~])?)?")
 NOT_SENT = (
     httpx.ConnectError,
     httpx.ConnectTimeout,

@@ -71,13 +71,14 @@ def base_url(settings: Settings, alive: "Sequence[Process]") -> str:
 
 def _shown(name: str, settings: Settings, base: str, counters: "Mapping[str, Counters]") -> Shown:
     source = describe_source(name, settings)
+    scheme = type(source.scheme).__name__.lower()
     return Shown(
         name=name,
         preset=source.preset,
-        scheme=type(source.scheme).__name__.lower(),
+        scheme=scheme,
         address=source.public_url or f"{base}/webhooks/{name}",
         keys=list(_keys(name, settings)),
-        covers=source.covers,
+        covers=source.covers or (settings.sources[name].content or "{body}" if scheme == "hmac" else None),
         last_accepted_at=counters[name].last_accepted_at if name in counters else None,
         docs=source.docs,
     )
@@ -95,7 +96,7 @@ def _print(shown: Shown) -> None:
         click.echo(f"  {'' if number else 'keys':<13}  {key}")
     if not shown.keys:
         click.echo("  keys           none: it accepts nothing")
-    click.echo(f"  covers         {shown.covers or 'what its content says'}")
+    click.echo(f"  covers         {shown.covers or 'what its scheme says'}")
     click.echo(f"  last accepted  {shown_time(shown.last_accepted_at) if shown.last_accepted_at else 'never'}")
     if shown.docs:
         click.echo(f"  docs           {shown.docs}")

@@ -49,8 +49,9 @@ def register(
     return number
 
 
-def seen(tx: Transaction, process_id: int) -> None:
-    tx.run("UPDATE process SET seen_at = :now WHERE id = :id", now=tx.now_us, id=process_id)
+def seen(tx: Transaction, process_id: int) -> bool:
+    """Sign of life; False if the process was forgotten meanwhile."""
+    return bool(tx.run("UPDATE process SET seen_at = :now WHERE id = :id", now=tx.now_us, id=process_id))
 
 
 def stopped(tx: Transaction, process_id: int) -> None:

@@ -1,4 +1,7 @@
-"""`python -m tests.chaos`: the random form at any size. Exit code 1, with the seed and the store's folder, if it fails."""
+"""`python -m tests.chaos`: the storm at any size; or one scenario, or one planted bug. Exit code 1 if it fails.
+
+Then it prints what was wrong, the seed, and the folder in which store and logs are left.
+"""
 
 import argparse
 import asyncio
@@ -9,7 +12,10 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.chaos import proof
 from tests.chaos.faults import ROUGH, Faults
+from tests.chaos.mutants import MUTANTS
+from tests.chaos.scenarios import SCENARIOS
 from tests.chaos.storm import Size, Storm
 from tests.chaos.world import world
 
@@ -17,31 +23,38 @@ from tests.chaos.world import world
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     folder = Path(tempfile.mkdtemp(prefix="postern-chaos-", dir=options.folder))
-    size = Size(options.kills, options.events, options.calm)
-    print(f"seed {options.seed}, {size.kills} kills, {size.events} events, in {folder}", flush=True)
-    module = ("tests.chaos.mutant", options.mutant) if options.mutant else ("receiver",)
-    wrong = asyncio.run(_storm(folder, options.seed, size, module))
+    if options.mutant:
+        return _escaped(folder, options.mutant)
+    if options.scenario:
+        wrong = asyncio.run(proof.play(folder / options.scenario, options.scenario))
+    else:
+        size = Size(options.kills, options.events, options.calm)
+        print(f"seed {options.seed}, {size.kills} kills, {size.events} events, in {folder}", flush=True)
+        wrong = asyncio.run(_storm(folder, options.seed, size))
     for line in wrong:
-        print(f"WRONG  {line}", flush=True)
+        print(f"WRONG  {line}")
     if wrong:
-        print(f"failed; again with: python -m tests.chaos {_again(options)}\nstore and logs are left in {folder}")
+        again = f"--kills {options.kills} --events {options.events} --calm {options.calm} --seed {options.seed}"
+        print(f"failed; again with: {options.scenario or again}\nstore and logs are left in {folder}")
         return 1
     shutil.rmtree(folder)
     print("every 2xx stored once, every event final, every effect once, nothing forged")
     return 0
 
 
-async def _storm(folder: Path, seed: int, size: Size, module: tuple[str, ...]) -> list[str]:
-    async with world(folder, seed, Faults(seed, ROUGH), module) as made:
+def _escaped(folder: Path, mutant: str) -> int:
+    escaped = asyncio.run(proof.escaped(folder, [mutant]))
+    found = f"not caught; found was {escaped[mutant]}, in {folder}" if escaped else "caught"
+    print(f"{mutant}: {found}")
+    return bool(escaped)
+
+
+async def _storm(folder: Path, seed: int, size: Size) -> list[str]:
+    async with world(folder, seed, Faults(seed, ROUGH), proof.PRODUCT) as made:
         storm = Storm(made, size, lambda line: print(line, flush=True))
         wrong = await storm.rage()
-        print(storm.line(), flush=True)
-        print(storm.coverage(), flush=True)
+        print(f"{storm.line()}\n{storm.coverage()}", flush=True)
     return wrong
-
-
-def _again(options: argparse.Namespace) -> str:
-    return f"--kills {options.kills} --events {options.events} --calm {options.calm} --seed {options.seed}"
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -51,7 +64,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--calm", type=float, default=2.0, help="seconds between two kills, on average")
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
     parser.add_argument("--folder", type=Path, help="where the store lives; by default the system's temporary one")
-    parser.add_argument("--mutant", help="plant a bug of mutants.py")
+    parser.add_argument("--scenario", choices=SCENARIOS, help="play this one instead")
+    parser.add_argument("--mutant", choices=MUTANTS, help="plant this bug, and play the scenario that must catch it")
     return parser.parse_args(arguments)
 
 

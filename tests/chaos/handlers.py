@@ -26,6 +26,7 @@ EFFECTS = {
     "tell": ("told",),
     "mirror": ("mirrored",),
     "charge": ("price-7",),
+    "weigh": ("price-7",),
 }
 """The steps of each handler that take effect at an upstream, at its usual price."""
 HANDLERS = {
@@ -34,7 +35,7 @@ HANDLERS = {
     "push": ("notify",),
     "ping": (),
     "invoice.paid": ("tell", "mirror"),
-    "price.asked": ("charge",),
+    "price.asked": ("charge", "weigh"),
 }
 UNKEYED = frozenset({"tell", "jot"})
 """What these do cannot safely be repeated: where its outcome is unknown, their runs are parked as ambiguous."""
@@ -141,6 +142,15 @@ async def mirror(event: Event[Order], ctx: Context) -> None:
 async def charge(event: Event[Order], ctx: Context) -> None:
     """What it does depends on what it read: two attempts at once would do two things, had they both the right to."""
     api = ctx.api("patient")
-    price = (await api.get("/price", params={"event": event.external_id})).json()["price"]
+    price = (await api.get("/price", params={"of": f"{event.external_id}/charge"})).json()["price"]
     step = f"price-{price}"
     await api.post("/effects", json=effect(event, "charge", step), step=step)
+
+
+@on("standardwebhooks", "price.asked")
+def weigh(event: Event[Order], ctx: SyncContext) -> None:
+    """The same in a thread."""
+    api = ctx.api("patient")
+    price = api.get("/price", params={"of": f"{event.external_id}/weigh"}).json()["price"]
+    step = f"price-{price}"
+    api.post("/effects", json=effect(event, "weigh", step), step=step)

@@ -1,4 +1,4 @@
-"""The vendors' side of the line: clients that post over connections they keep, and again whatever was not answered 2xx."""
+"""The vendors' side of the line: clients that keep their connections, and post again whatever was not answered 2xx."""
 
 import asyncio
 import random

@@ -107,11 +107,11 @@ def forgotten_answers(original: Any) -> Any:
 
 
 def hasty_blame(original: Any) -> Any:
-    """A run whose process died twice is taken for the culprit."""
+    """A run whose process died three times is taken for the culprit, though nobody saw it kill one."""
 
     def sweep(tx: Any) -> Any:
         swept = original(tx)
-        tx.run("UPDATE run SET state = 'parked', code = 'crashed' WHERE state = 'waiting' AND lapses >= 2")
+        tx.run("UPDATE run SET state = 'parked', code = 'crashed' WHERE state = 'waiting' AND lapses >= 3")
         return swept
 
     return sweep
@@ -120,7 +120,9 @@ def hasty_blame(original: Any) -> Any:
 MUTANTS: Mapping[str, Mutant] = {
     mutant.make.__name__: mutant
     for mutant in (
-        Mutant("receiver.store.writer:Writer._commit", ack_before_commit, "cut_answers", "answered 2xx, but not stored"),
+        Mutant(
+            "receiver.store.writer:Writer._commit", ack_before_commit, "cut_answers", "answered 2xx, but not stored"
+        ),
         Mutant(
             "processors.outbound.client:_Exchange._repeat", mark_before_effect, "rough_upstream", "without its effect"
         ),

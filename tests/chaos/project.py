@@ -1,4 +1,4 @@
-"""The project that the service under test serves: its configuration, and a look into its store that is not Postern's."""
+"""The project that the service under test serves: its configuration, and a look into its store by SQL alone."""
 
 import sqlite3
 from contextlib import closing
@@ -54,6 +54,7 @@ class Project:
         sources = [_SOURCE.format(name=name, secret=secret) for name, secret in SECRETS.items()]
         ports = {"ledger": upstream.ledger_port, "plain": upstream.plain_port}
         text = _CONFIGURATION.format(lease_s=LEASE_S, **ports) + "".join(sources)
+        folder.mkdir(exist_ok=True)
         (folder / "postern.toml").write_text(text)
         environ = {
             "POSTERN_CONFIG": str(folder / "postern.toml"),

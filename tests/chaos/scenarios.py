@@ -6,21 +6,21 @@ Each takes a world whose service answers, and gives back what is wrong. The prod
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
 from tests.chaos.faults import ROUGHER, Faults
-from tests.chaos.judge import Run, runs_of
+from tests.chaos.judge import runs_of
+from tests.chaos.service import Broken, Service
 from tests.chaos.storm import freeze_unlocked
-from tests.chaos.upstream import Upstream
+from tests.chaos.upstream import Upstream, steady_price
 from tests.chaos.vendors import Fact, fact, facts
 from tests.chaos.world import World
 
-SETTLE_S = 15.0  # after a restart: a lease, a sweep and a few retries take four
-PRICES = 4
+SETTLE_S = 30.0  # after a restart, a lease, a sweep and a few retries take four; a busy machine takes longer
+POUR_S = 0.8
 PEACE = Faults(0)
 
 
@@ -32,58 +32,60 @@ class Scenario:
 
 @dataclass
 class Gate:
-    """Holds back the answers to `GET /price`, until it is said what they are."""
+    """Holds back the answers to `GET /price`, until it is said what they are. `askers` are runs: event/handler."""
 
     upstream: Upstream
-    waiting: dict[str, list["asyncio.Future[tuple[int, Any]]"]] = field(default_factory=dict)
+    asked: dict[str, list["asyncio.Future[tuple[int, Any]]"]] = field(default_factory=dict)
     _came: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         self.upstream.price = self._ask
 
-    async def _ask(self, event: str) -> tuple[int, Any]:
-        answer = asyncio.get_running_loop().create_future()
-        self.waiting.setdefault(event, []).append(answer)
+    async def _ask(self, asker: str) -> tuple[int, Any]:
+        answer: asyncio.Future[tuple[int, Any]] = asyncio.get_running_loop().create_future()
+        self.asked.setdefault(asker, []).append(answer)
         self._came.set()
         return await answer
 
-    async def all_asked(self, times: int, within_s: float = SETTLE_S) -> bool:
-        """Whether every event has asked so many times."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(within_s):
-                while not self._asked(times):
+    async def times(self, times: int, askers: int) -> None:
+        """Wait until so many have asked so many times. Errors: Broken."""
+        try:
+            async with asyncio.timeout(SETTLE_S):
+                while sum(len(questions) >= times for questions in self.asked.values()) < askers:
                     self._came.clear()
                     await self._came.wait()
-        return self._asked(times)
+        except TimeoutError:
+            counts = {asker: len(questions) for asker, questions in self.asked.items()}
+            raise Broken(f"not {askers} runs have called {times} times, but: {counts}") from None
 
-    def _asked(self, times: int) -> bool:
-        return len(self.waiting) == PRICES and all(len(asked) >= times for asked in self.waiting.values())
-
-    def answer(self, time: int, answers: list[tuple[int, Any]]) -> None:
-        """What the events hear at their time-th question, in their order."""
-        for event, answer in zip(sorted(self.waiting), answers, strict=True):
-            self.waiting[event][time].set_result(answer)
+    def answer(self, time: int, status_of: Callable[[int], int], price: int) -> None:
+        """What they hear at their time-th question, by their place in the alphabet."""
+        for place, asker in enumerate(sorted(self.asked)):
+            self.asked[asker][time].set_result((status_of(place), {"price": price}))
 
     def open(self) -> None:
         """From now on everybody is answered at once."""
-        for asked in self.waiting.values():
-            for answer in asked:
+        self.upstream.price = steady_price
+        for questions in self.asked.values():
+            for answer in questions:
                 if not answer.done():
-                    answer.set_result((200, {"price": 7}))
-        self.upstream.price = _usual
+                    answer.set_result((503, {}))  # to nobody: who asked is dead
 
 
-async def _usual(event: str) -> tuple[int, Any]:
-    return 200, {"price": 7}
-
-
-def _priced(world: World) -> list[Fact]:
+def _prices(world: World, *numbers: int) -> list[Fact]:
     chance = random.Random(world.seed)
-    return [fact("price.asked", f"evt_price_{number}", "plain", chance) for number in range(PRICES)]
+    return [fact("price.asked", f"evt_price_{number}", "plain", chance) for number in numbers]
+
+
+async def _restart(service: Service) -> None:
+    await service.kill()
+    service.start()
+    await service.ready()
 
 
 async def _ended(world: World, within_s: float = SETTLE_S) -> list[str]:
     """Everything final, the service stopped, nothing wrong."""
+    await world.services[-1].ready()
     hanging = await world.settled(within_s)
     if hanging:
         return hanging
@@ -101,31 +103,29 @@ async def cut_answers(world: World) -> list[str]:
     """Killed twice, while a crowd is being answered."""
     source = facts(world.seed, ("ping",))
     for _ in range(2):
-        pouring = asyncio.create_task(_pour(world, source_of=lambda: list(islice(source, 10))))
-        await asyncio.sleep(0.8)
+        await world.services[0].ready()
+        pouring = asyncio.create_task(_pour(world, source))
+        await asyncio.sleep(POUR_S)
         await world.services[0].kill()
         pouring.cancel()
         world.services[0].start()
-        await world.services[0].ready()
     return await _ended(world)
 
 
-async def _pour(world: World, source_of: Callable[[], list[Fact]]) -> None:
+async def _pour(world: World, source: Iterator[Fact]) -> None:
     while True:
-        world.load.offer(source_of())
+        world.load.offer(list(islice(source, 10)))
         await asyncio.sleep(0.04)
 
 
 async def left_behind(world: World) -> list[str]:
     """Killed with calls under way: the next service must take them back and end them."""
     gate = Gate(world.upstream)
-    world.load.offer(_priced(world))
-    if not await gate.all_asked(1):
-        return ["the handlers were not called"]
+    world.load.offer(_prices(world, 1, 2))
+    await gate.times(1, askers=4)
     await world.services[0].kill()
     gate.open()
     world.services[0].start()
-    await world.services[0].ready()
     return await _ended(world)
 
 
@@ -135,25 +135,45 @@ async def thrice(world: World) -> list[str]:
     Nobody is to blame: the child did not die by itself while its parent lived to see it.
     """
     gate = Gate(world.upstream)
-    world.load.offer(_priced(world))
-    for time in (1, 2):
-        if not await gate.all_asked(time):
-            return [f"the handlers were not called {time} times: {gate.waiting}"]
-        await world.services[0].kill()
-        world.services[0].start()
-        await world.services[0].ready()
-    await _children_asked(world, gate)
+    world.load.offer(_prices(world, 1, 2))
+    await _kill_twice(world, gate)
+    await gate.times(3, askers=2)  # as many children as there may be; the other runs wait for their turn
     await world.services[0].kill()
     gate.open()
     world.services[0].start()
-    await world.services[0].ready()
-    return await _ended(world, 2 * SETTLE_S)
+    return await _ended(world)
 
 
-async def _children_asked(world: World, gate: Gate) -> None:
-    """Wait until both places for children are taken; the other runs wait for theirs. Or until there is no run left."""
-    while sum(len(asked) == 3 for asked in gate.waiting.values()) < 2 and await asyncio.to_thread(world.not_final):
-        await asyncio.sleep(0.05)
+async def _kill_twice(world: World, gate: Gate) -> None:
+    for time in (1, 2):
+        await gate.times(time, askers=4)
+        await _restart(world.services[0])
+
+
+async def asked_to_end(world: World) -> list[str]:
+    """SIGTERM, while calls hang: of handlers of both kinds, of children, and of runs that wait for a child.
+
+    It must end in time, and give back what it held: nobody has to wait for a lease to run out.
+    """
+    gate = Gate(world.upstream)
+    world.load.offer(_prices(world, 1, 2))
+    await _kill_twice(world, gate)
+    world.load.offer(_prices(world, 3, 4))
+    await gate.times(1, askers=8)
+    await gate.times(3, askers=2)
+    lapsed = await asyncio.to_thread(_lapsed, world)
+    await world.services[0].terminate()
+    held = await asyncio.to_thread(world.project.look, "SELECT count(*) FROM run WHERE state = 'running'")
+    gate.open()
+    world.services[0].start()
+    wrong = await _ended(world)
+    if held != [(0,)] or await asyncio.to_thread(_lapsed, world) != lapsed:
+        wrong.append(f"not given back at the end: {held[0][0]} leases")
+    return wrong
+
+
+def _lapsed(world: World) -> list[Any]:
+    return world.project.look("SELECT count(*) FROM history WHERE kind = 'lapsed'")
 
 
 async def woken_up(world: World) -> list[str]:
@@ -163,36 +183,26 @@ async def woken_up(world: World) -> list[str]:
     would make a finished run wait again. Both must find that the lease is gone.
     """
     gate = Gate(world.upstream)
-    world.load.offer(_priced(world))
-    if not await gate.all_asked(1):
-        return ["the handlers were not called"]
+    world.load.offer(_prices(world, 1, 2))
+    await gate.times(1, askers=4)
     old, new = world.services[0], world.service()
     await freeze_unlocked(old)
     new.start()
     await new.ready()
     world.load.service = new
-    if not await gate.all_asked(2):
-        return ["the successor did not take over", *await _hanging(world)]
-    gate.answer(1, [(200, {"price": 7})] * PRICES)
+    await gate.times(2, askers=4)
+    gate.answer(1, lambda place: 200, price=7)
     if hanging := await world.settled(SETTLE_S):
         return hanging
-    before = await asyncio.to_thread(_attempts, world)
-    gate.answer(0, [(200, {"price": 9})] * (PRICES // 2) + [(503, {})] * (PRICES - PRICES // 2))
+    before = await asyncio.to_thread(runs_of, world.project)
+    gate.answer(0, lambda place: 200 if place < 2 else 503, price=9)
     old.go_on()
     await old.terminate()
-    after = await asyncio.to_thread(_attempts, world)
+    after = await asyncio.to_thread(runs_of, world.project)
     gate.open()
-    changed = [f"was final, but changed: {event}: {run} and then {after[event]}" for event, run in before.items()
-               if after[event] != run]  # fmt: skip
+    changed = [f"was final, but changed: {event}: {runs}, then {after[event]}" for event, runs in before.items()
+               if after[event] != runs]  # fmt: skip
     return [*changed, *await _ended(world)]
-
-
-async def _hanging(world: World) -> list[str]:
-    return await world.settled(0.0)
-
-
-def _attempts(world: World) -> dict[str, list[Run]]:
-    return runs_of(world.project)
 
 
 SCENARIOS: Mapping[str, Scenario] = {
@@ -200,5 +210,6 @@ SCENARIOS: Mapping[str, Scenario] = {
     "cut_answers": Scenario(cut_answers),
     "left_behind": Scenario(left_behind),
     "thrice": Scenario(thrice),
+    "asked_to_end": Scenario(asked_to_end),
     "woken_up": Scenario(woken_up),
 }

@@ -1,4 +1,4 @@
-"""The random form: a steady load in bursts, and a service that is killed, frozen, stopped and succeeded all the while."""
+"""The random form: a load in bursts, and a service that is killed, frozen, ended and succeeded all the while."""
 
 import asyncio
 import random
@@ -42,6 +42,7 @@ class Storm:
     def __post_init__(self) -> None:
         self._chance = random.Random(f"storm {self.world.seed}")
         self._service = self.world.services[0]
+        self._killed = asyncio.Semaphore(0)
         self._began = time.monotonic()
 
     async def rage(self) -> list[str]:
@@ -76,13 +77,16 @@ class Storm:
 
     def coverage(self) -> str:
         """What it went through, so that a storm that has calmed down shows."""
+        faced = self.world.upstream.faced
         lapsed = self.world.project.look("SELECT run_id, count(*) FROM history WHERE kind = 'lapsed' GROUP BY run_id")
-        ends = self.world.project.look("SELECT state, code, count(*) FROM run GROUP BY state, code ORDER BY count(*) DESC")
+        ends = self.world.project.look(
+            "SELECT state, code, count(*) FROM run GROUP BY state, code ORDER BY count(*) DESC"
+        )
         shown = ", ".join(f"{count} {state}{f' ({code})' if state == 'parked' else ''}" for state, code, count in ends)
         return (
             f"answers {dict(self.world.load.answers)}; runs: {shown}; leases ran out {sum(n for _, n in lapsed)} times,"
             f" twice or more of {sum(n > 1 for _, n in lapsed)} runs\n"
-            f"the upstream's faults: {', '.join(f'{count} × {fault}' for fault, count in self.world.upstream.faced.items())}"
+            f"the upstream's faults: {', '.join(f'{count} × {fault}' for fault, count in faced.items())}"
         )
 
     # ── the load ──
@@ -93,8 +97,7 @@ class Storm:
         for number in range(1, self.size.kills + 1):
             share = self.size.events * number // self.size.kills - len(self.world.load.facts)
             await self._pour_share(source, share)
-            while self.kills.total() < number:
-                await asyncio.sleep(0.05)
+            await self._killed.acquire()
 
     async def _pour_share(self, source: Iterator[Fact], share: int) -> None:
         left = share
@@ -131,6 +134,7 @@ class Storm:
             name, way = first[number] if number < len(first) else self._chance.choices(ways, WEIGHTS)[0]
             await way()
             self.kills[name] += 1
+            self._killed.release()
             await self._service.ready()
 
     async def _kill(self) -> None:
@@ -143,7 +147,7 @@ class Storm:
 
     async def _freeze(self) -> None:
         self._service.stop()
-        await asyncio.sleep(self._chance.uniform(0.5, 1.8) * LEASE_S)
+        await asyncio.sleep(self._chance.uniform(0.5, 1.5) * LEASE_S)
         self._service.go_on()
 
     async def _terminate(self) -> None:
@@ -157,7 +161,7 @@ class Storm:
         new.start()
         await new.ready()
         self.world.load.service = self._service = new
-        await asyncio.sleep(self._chance.uniform(0, 1.5) * LEASE_S)
+        await asyncio.sleep(self._chance.uniform(0, 1.2) * LEASE_S)
         old.go_on()
         await asyncio.sleep(self._chance.uniform(0, 1))
         await old.terminate()

@@ -1,4 +1,4 @@
-"""The upstream that handlers call: a real HTTP server in the harness's process, which survives what the service does not.
+"""The upstream that handlers call: a real HTTP server in the harness's process, which outlives the services.
 
 It has two ports: `ledger` honours Idempotency-Key as a real one does (same key: the recorded answer, and no second
 effect; 409 while the first copy is still at work), `plain` knows no keys. What took effect is counted by call.
@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, NamedTuple
+from urllib.parse import unquote
 
 from tests.chaos.faults import Fault, Faults
 from tests.chaos.wire import ABORTED, Message, cut, free_port, message, read_message
@@ -40,7 +41,7 @@ class Taken:
 Price = Callable[[str], Awaitable[tuple[int, Any]]]
 
 
-async def steady_price(event: str) -> tuple[int, Any]:
+async def steady_price(asker: str) -> tuple[int, Any]:
     return 200, {"price": 7}
 
 
@@ -113,7 +114,7 @@ class Upstream:
     async def _answer(self, request: Message, writer: asyncio.StreamWriter, *, keyed: bool) -> None:
         method, target, _ = request.first.split()
         if method == "GET":
-            status, content = await self.price(target.rpartition("=")[2])
+            status, content = await self.price(unquote(target.rpartition("=")[2]))
             writer.write(_response(status, content))
             return
         said = request.json()

@@ -8,6 +8,7 @@ import time
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from tests.support import sender
 from tests.support.sender import Pairs
@@ -84,7 +85,11 @@ def facts(seed: int, types: tuple[str, ...] = USUAL) -> Iterator[Fact]:
 
 def fact(type_: str, external_id: str, mood: str, chance: random.Random) -> Fact:
     item = {"mood": mood, "text": chance.choices(WORDS, k=3), "filling": "x" * chance.choice((0, 10, 100, 4000))}
-    content = {"id": external_id, "type": type_, "data": {"object": item} if SOURCE_OF[type_] == "stripe" else item}
+    content: dict[str, Any] = {
+        "id": external_id,
+        "type": type_,
+        "data": {"object": item} if SOURCE_OF[type_] == "stripe" else item,
+    }
     if SOURCE_OF[type_] == "github":
         content = item
     # Exact bytes are kept, so they differ in what a parser would throw away.

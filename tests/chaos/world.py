@@ -15,6 +15,7 @@ from tests.chaos.service import Broken, Service, complaints
 from tests.chaos.upstream import Upstream
 
 LOOK_S = 0.1
+OVERDUE_S = 8.0  # a lease that ran out so long ago is never taken back
 
 
 @dataclass
@@ -43,10 +44,14 @@ class World:
             missing = [fact.external_id for fact in self.load.facts.values() if not fact.ids]
             return [f"not accepted within {within_s:.0f} s: {missing[:5]}"]
         while await asyncio.to_thread(self.not_final):
-            if time.monotonic() > give_up_at:
+            if time.monotonic() > give_up_at or await asyncio.to_thread(self._overdue):
                 return await asyncio.to_thread(hanging, self.project)
             await asyncio.sleep(LOOK_S)
         return []
+
+    def _overdue(self) -> bool:
+        past = round((time.time() - OVERDUE_S) * 1e6)
+        return bool(self.project.look(f"SELECT 1 FROM run WHERE state = 'running' AND lease_until < {past}"))
 
     async def verdict(self) -> list[str]:
         """What is wrong, once the services have ended."""

@@ -1,6 +1,7 @@
 """What a handler can do through `ctx`, in both of its forms."""
 
 import asyncio
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -219,6 +220,17 @@ def test_a_step_is_done_once_and_its_result_comes_back() -> None:
         assert first.again().state == "succeeded"
     assert done == ["a", "b"] * 2
     assert seen == [{"to": "a", "parts": [1, 2]}, 7] * 4
+
+
+def test_a_plain_handlers_step_runs_in_the_handlers_own_thread() -> None:
+    threads: list[int] = []
+
+    def use(ctx: SyncContext) -> None:
+        threads.append(threading.get_ident())
+        ctx.step("work", lambda: threads.append(threading.get_ident()))
+
+    run_plainly(use)
+    assert threads[0] == threads[1] != threading.get_ident()
 
 
 def test_the_second_step_of_a_name_is_another_step() -> None:

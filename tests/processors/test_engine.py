@@ -287,6 +287,30 @@ def test_a_run_whose_handler_is_offered_by_a_busy_worker_is_not_missing(bench: B
     assert bench.write(look, later_s=660) == 0
 
 
+def test_an_engine_that_stood_still_routes_what_comes_in_before_it_has_said_that_it_lives(bench: Bench) -> None:
+    @on("shop", "*")
+    async def handler(event: Event[Any], ctx: Context) -> None: ...
+
+    with bench.engine(handler):
+        bench.write(lambda tx: tx.run("UPDATE process SET seen_at = seen_at - 60000000"))
+        bench.put()
+        bench.until_settled()
+    assert bench.runs("handler, state") == [("handler", "succeeded")]
+
+
+def test_an_engine_that_was_forgotten_makes_itself_known_again(bench: Bench) -> None:
+    @on("shop", "*")
+    async def handler(event: Event[Any], ctx: Context) -> None: ...
+
+    with bench.engine(handler) as engine:
+        bench.write(lambda tx: (tx.run("DELETE FROM process"), tx.run("DELETE FROM offer")))
+        engine._present_at -= 60  # its sweep has not come for a minute
+        engine.look()
+        assert rows(bench.file, "SELECT handler, source, pattern FROM offer") == [("handler", "shop", "*")]
+        assert count(bench.file, "process") == 1
+    assert count(bench.file, "process", "stopped_at IS NOT NULL") == 1
+
+
 # ── what handlers do to an engine ──
 
 

@@ -243,6 +243,26 @@ def looked(engine: Engine) -> bool:
     return True
 
 
+def test_an_async_handler_that_blocks_the_engine_cannot_keep_it_from_stopping(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    begun, release = threading.Event(), threading.Event()
+
+    @on("shop", "*")
+    async def blocking(event: Event[Any], ctx: Context) -> None:
+        begun.set()
+        release.wait(20)
+
+    with bench.engine(blocking) as engine:
+        bench.put()
+        assert begun.wait(10)
+        engine.stop(drain_s=0.0)
+        assert "an async handler blocks the engine" in caplog.text
+        assert bench.runs() == ["running"]
+        release.set()
+        until(lambda: engine._stopped)
+
+
 # ── suspects ──
 
 

@@ -45,7 +45,7 @@ def test_deliveries_go_to_the_public_port_only(apart: Inside) -> None:
     assert post(apart.port, PATH, body, sender.stripe(body)).status == 200
 
 
-@pytest.mark.parametrize("path", ["/", "/nope", "/webhooks", "/webhooks/", PATH + "/", PATH + "/x", "/healthz/", "//"])
+@pytest.mark.parametrize("path", ["/", "/nope", "/webhooks", PATH + "/", PATH + "/x", "/healthz/", "//", "/webhooks//"])
 def test_an_unknown_path_is_a_problem_and_never_a_redirect(together: Inside, path: str) -> None:
     for method in ("GET", "POST"):
         answer = ask(together.port, request(path, method=method))

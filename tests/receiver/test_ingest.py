@@ -3,9 +3,11 @@
 import hashlib
 import hmac
 import json
+import sqlite3
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -305,7 +307,7 @@ def test_a_source_without_a_secret_accepts_nothing(receiver: Inside) -> None:
 def test_an_unknown_source_is_counted_and_nothing_more(receiver: Inside) -> None:
     receiver.store.flush()
     before = [count(receiver.file, table) for table in ("event", "rejection", "source")]
-    for name in ("nope", "made-up-by-strangers", "%ff", "STRIPE", "stripe%20", "%2e%2e"):
+    for name in ("", "nope", "made-up-by-strangers", "%ff", "STRIPE", "stripe%20", "%2e%2e"):
         answer = send(receiver, b"{}", [], f"/webhooks/{name}")
         assert (answer.status, answer.code) == (404, "unknown_source")
     receiver.store.flush()
@@ -360,6 +362,18 @@ def test_a_slow_body_is_given_up(tmp_path: Path) -> None:
         assert connection.ended()
         receiver.store.flush()
         assert rows(receiver.file, "SELECT code, body FROM rejection") == [("too_slow", b"x" * 9)]
+
+
+@pytest.mark.parametrize("body", [sender.stripe_event("evt_slow"), b""], ids=["event", "empty"])
+def test_a_slow_store_is_our_trouble_and_not_the_sender_s(tmp_path: Path, body: bytes) -> None:
+    with inside(tmp_path, limits=Limits(store_s=0.2)) as receiver:
+        with closing(sqlite3.connect(receiver.file, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            answer = send(receiver, body)
+            assert (answer.status, answer.code, answer.closes) == (503, "store_slow", False)
+        until(lambda: send(receiver, body).status == 200, what="the end of the lock")
+        receiver.store.flush()
+        assert (count(receiver.file, "event"), count(receiver.file, "rejection")) == (1, 0)
 
 
 def test_too_much_at_once_is_our_trouble_and_soon_over(tmp_path: Path) -> None:

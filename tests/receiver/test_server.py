@@ -15,7 +15,7 @@ from receiver.ingest import Limits
 from receiver.server import bind
 from tests.support import sender
 from tests.support.inside import PATH, STRIPE, Inside, inside
-from tests.support.postern import serving, write_project
+from tests.support.postern import Postern, serving, write_project
 from tests.support.rows import count, rows
 from tests.support.until import until
 from tests.support.wire import Wire, ask, get, post, request, wire
@@ -355,3 +355,26 @@ def test_a_request_that_does_not_end_within_the_grace_gets_a_503(tmp_path: Path)
         answer = connection.answer()
         assert (answer.status, answer.code, answer.closes) == (503, "stopping", True)
         assert postern.wait() == 0
+
+
+def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
+    write_project(tmp_path, STRIPE)
+    postern = Postern(tmp_path, {})
+    try:
+        with wire(postern.ready().port) as connection:
+            connection.send(expecting()[0])
+            assert connection.answer(head=True).status == 100
+            os.kill(postern.pid, signal.SIGTERM)
+            until(lambda: refuses_connections(postern.port), what="the listener's end")
+            os.kill(postern.pid, signal.SIGTERM)
+            assert postern.wait(2) == 128 + signal.SIGTERM
+    finally:
+        postern.kill()
+
+
+def refuses_connections(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except ConnectionRefusedError:
+        return True
+    return False

@@ -64,3 +64,12 @@ def test_a_missing_secret_names_its_key(auth: str, where: str, tmp_path: Path) -
     with pytest.raises(UserError) as caught:
         request_with(tmp_path, auth)
     assert caught.value.where == f"[apis.ledger] {where}"
+
+
+@pytest.mark.parametrize("secret", ["t-1\n", "t\r\nX-Admin: 1", " t", "é"])
+@pytest.mark.parametrize("auth", ['{type = "bearer", token = "env:T"}', '{type = "api_key", key = "env:T"}'])
+def test_a_secret_that_cannot_stand_in_a_header_is_found_before_anything_is_sent(
+    auth: str, secret: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match="cannot stand in a header"):
+        request_with(tmp_path, auth, T=secret)

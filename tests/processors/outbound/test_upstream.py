@@ -1,4 +1,4 @@
-"""A call, from what the handler wrote to what leaves, and how its failures are told apart. With sockets where it counts."""
+"""A call, from what the handler wrote to what leaves, and how its failures are told apart. Some with real sockets."""
 
 import asyncio
 import socket
