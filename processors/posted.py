@@ -16,7 +16,7 @@ from receiver.schemes import Headers, Identity, Key, Request
 from receiver.schemes.presets import preset_names
 from receiver.settings import Settings, SourceSettings
 from receiver.sources import Source, describe_source
-from receiver.store.intake import Arrival, NewEvent
+from receiver.store.intake import Arrival
 
 KEY = Key("literal:test", b"test")  # nobody verifies: signing makes the vendor's other headers
 UNKNOWN = "unknown"
@@ -106,7 +106,7 @@ def _headers(source: Source, found: Fixture, type_: str | None) -> list[tuple[by
 
 def _event(
     wanted: Wanted, found: Fixture, source: str, identities: Sequence[Identity], fallback: str | None
-) -> NewEvent:
+) -> Identity:
     """Of a batch the first item that the handler asks for."""
     first = identities[0]
     stated = [(one.type, one) for one in identities if one.type != UNKNOWN]
@@ -119,6 +119,6 @@ def _event(
     stated = stated or [(wanted.plain_type(source) or UNKNOWN, first)]
     for type_, one in stated:
         if wanted.takes(source, type_):
-            return NewEvent(one.external_id, type_, one.vendor_id, one.item)
+            return Identity(one.external_id, type_, one.vendor_id, one.item)
     asks = ", ".join("/".join(route) for route in wanted.handler.routes)
     raise LookupError(f"the handler {wanted.handler.name!r} does not take {source}/{stated[0][0]}: it asks for {asks}")

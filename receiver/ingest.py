@@ -25,7 +25,7 @@ from receiver.sources import Source
 from receiver.store import Store, Unavailable
 from receiver.store.activity import KEPT_BYTES, Refusal
 from receiver.store.ids import text
-from receiver.store.intake import Arrival, NewEvent, Recorded
+from receiver.store.intake import Arrival, Recorded
 
 log = logging.getLogger("postern.intake")
 
@@ -133,7 +133,7 @@ class Intake:
         echo = source.scheme.echo(request)
         if echo is not None:
             return PLAIN, echo
-        events = [NewEvent(i.external_id, i.type, i.vendor_id, i.item) for i in source.scheme.identify(request)]
+        events = source.scheme.identify(request)
         arrival = Arrival(
             source.name, delivery.headers, body, sha256(body).digest(), now_us,
             round(source.dedupe_window_s * 1e6), events,

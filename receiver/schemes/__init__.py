@@ -104,12 +104,14 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What the store keys an event by. `vendor_id` is False where the id is a digest of the bytes."""
+    """What the store keys an event by."""
 
     external_id: str
     type: str
     vendor_id: bool
-    item: int | None
+    """False: the id was made of the bytes, and holds only within the source's window."""
+    item: int | None = None
+    """Its place in the batch."""
 
 
 @runtime_checkable

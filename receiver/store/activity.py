@@ -82,7 +82,9 @@ class _Counts:
 
 
 @dataclass(slots=True)
-class _Gathered:
+class Gathered:
+    """What one flush writes."""
+
     counts: dict[str, _Counts] = field(default_factory=dict)
     duplicates: Counter[int] = field(default_factory=Counter)
     refusals: dict[str, list[Refusal]] = field(default_factory=dict)
@@ -132,10 +134,10 @@ class Activity:
             counts = self._counts[source] = _Counts()
         return counts
 
-    def take(self) -> _Gathered:
+    def take(self) -> Gathered:
         """Everything noted since the last time, and as many rejections as one flush may write."""
         with self._lock:
-            gathered = _Gathered(self._counts, self._duplicates)
+            gathered = Gathered(self._counts, self._duplicates)
             self._counts, self._duplicates = {}, Counter()
             for source, waiting in list(self._waiting.items()):
                 gathered.refusals[source] = waiting.take(FLUSH_BYTES // len(self._waiting))
@@ -144,7 +146,7 @@ class Activity:
             self._waiting = {source: waiting for source, waiting in self._waiting.items() if waiting.refusals}
             return gathered
 
-    def put_back(self, gathered: _Gathered) -> None:
+    def put_back(self, gathered: Gathered) -> None:
         """The store could not be written: keep it all for the next flush."""
         with self._lock:
             self._duplicates.update(gathered.duplicates)
@@ -166,7 +168,7 @@ def _add(new: _Counts, old: _Counts) -> None:
             setattr(new, name, getattr(old, name))
 
 
-def write(tx: Transaction, gathered: _Gathered) -> None:
+def write(tx: Transaction, gathered: Gathered) -> None:
     for source in sorted(gathered.counts):
         _write_counts(tx, source, gathered.counts[source])
     tx.many(

@@ -4,9 +4,11 @@ An event is unique by (source, external id); the index holds 16 bytes of a diges
 came again is found by one SELECT, and only if fewer rows went in than were offered.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
+from receiver.schemes import Identity
 from receiver.store.ids import new_id
 from receiver.store.transaction import Row, Transaction
 
@@ -21,15 +23,6 @@ def digest(source: str, external_id: str) -> bytes:
 
 
 @dataclass(slots=True)
-class NewEvent:
-    external_id: str
-    type: str
-    vendor_id: bool
-    """False: the id was made of the bytes, and holds only within the source's window."""
-    item: int | None = None
-
-
-@dataclass(slots=True)
 class Arrival:
     """One verified delivery, ready to be stored."""
 
@@ -39,7 +32,7 @@ class Arrival:
     sha256: bytes
     received_us: int
     window_us: int
-    events: list[NewEvent]
+    events: Sequence[Identity]
 
 
 @dataclass(slots=True)
@@ -56,7 +49,7 @@ class _Candidate:
     """An event that is stored if it is new."""
 
     arrival: Arrival
-    event: NewEvent
+    event: Identity
     digest: bytes
     id: int
     delivery_id: int

@@ -39,6 +39,7 @@ class Store:
         self.activity = Activity()
         self._closing = threading.Event()
         self._noted = threading.Event()
+        self._flushing = threading.Lock()
         self._flusher = threading.Thread(target=self._flush_now_and_then, name="store-activity", daemon=True)
         self._flusher.start()
         self._engine: Engine | None = None
@@ -100,19 +101,22 @@ class Store:
             self._closing.wait(FLUSH_S)
 
     def flush(self) -> None:
-        """Write the activity gathered so far."""
-        self._noted.clear()
-        gathered = self.activity.take()
-        if not gathered.counts:
-            return
+        """Write the activity gathered so far; when this returns, it is written, whoever was at it."""
+        with self._flushing:
+            self._noted.clear()
+            gathered = self.activity.take()
+            if gathered.counts:
+                self._write_activity(gathered)
+            if self.activity:
+                self._noted.set()
+
+    def _write_activity(self, gathered: activity.Gathered) -> None:
         try:
             self.write_from_thread(lambda tx: activity.write(tx, gathered))
         except Unavailable:
             self.activity.put_back(gathered)
         except Exception:
             log.exception("a second's activity could not be written and is lost")
-        if self.activity:
-            self._noted.set()
 
     # ── reading ──
 

@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _escaped(folder: Path, mutant: str) -> int:
-    escaped = asyncio.run(proof.escaped(folder, [mutant]))
+    escaped = asyncio.run(proof.prove(folder, [], [mutant])).escaped
     found = f"not caught; found was {escaped[mutant]}, in {folder}" if escaped else "caught"
     print(f"{mutant}: {found}")
     return bool(escaped)

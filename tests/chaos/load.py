@@ -17,7 +17,7 @@ ANSWER_S = 4.0
 AGAIN_S = (0.05, 0.8)
 TWICE = 0.08  # of all events are posted again although they were accepted
 AT_ONCE = 0.04  # are posted by two clients at the same time
-FORGED = 0.06  # of all posts are followed by a forged one
+FORGED = 0.08  # are followed by a forged one
 
 
 @dataclass(slots=True)
@@ -50,6 +50,7 @@ class Load:
         """Have them posted until they are accepted."""
         for fact in facts:
             self.facts[fact.external_id] = fact
+            fact.repeats, fact.forged = int(self._chance.random() < TWICE), self._chance.random() < FORGED
             for _ in range(2 if self._chance.random() < AT_ONCE else 1):
                 self._put(fact)
 
@@ -81,7 +82,8 @@ class Load:
                     self._idle.set()
                 else:
                     asyncio.get_running_loop().call_later(again_s, self._due.put_nowait, fact)
-                if self._chance.random() < FORGED:
+                if fact.forged:
+                    fact.forged = False
                     await self._forge(line, fact)
         finally:
             line.close()
@@ -93,7 +95,8 @@ class Load:
         self.answers[str(answer.status) if answer else "none"] += 1
         if answer is not None and 200 <= answer.status < 300:
             self._note(fact, answer)
-            return self._wait_s() if self._chance.random() < TWICE else None
+            fact.repeats -= 1
+            return self._wait_s() if fact.repeats >= 0 else None
         if answer is not None and answer.status < 500:
             self.wrong.append(f"{fact.external_id} was refused: {answer.status} {answer.body!r}")
         return self._wait_s()

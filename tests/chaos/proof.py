@@ -4,8 +4,10 @@ Several at a time, each with a folder, ports and processes of its own: mostly th
 """
 
 import asyncio
-from collections.abc import Awaitable, Iterable
+from collections.abc import Coroutine, Iterable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.chaos.mutants import MUTANTS
 from tests.chaos.scenarios import SCENARIOS
@@ -27,26 +29,37 @@ async def play(folder: Path, scenario: str, module: tuple[str, ...] = PRODUCT) -
         return [str(broken), *complaints(folder)]
 
 
-async def failed(folder: Path, names: Iterable[str]) -> dict[str, list[str]]:
-    """The scenarios that the product does not pass, with what was wrong."""
-    played = await _together({name: play(folder / name, name) for name in names})
-    return {name: wrong for name, wrong in played.items() if wrong}
+@dataclass(frozen=True)
+class Proof:
+    """`failed`: scenarios that the product does not pass; `escaped`: planted bugs that were not caught as what they are.
+
+    Each with what was found.
+    """
+
+    failed: dict[str, list[str]]
+    escaped: dict[str, list[str]]
 
 
-async def escaped(folder: Path, names: Iterable[str]) -> dict[str, list[str]]:
-    """The planted bugs that were not caught as what they are, with what was found instead."""
-    mutants = {name: MUTANTS[name] for name in names}
-    played = await _together(
-        {name: play(folder / name, mutant.scenario, ("tests.chaos.mutant", name)) for name, mutant in mutants.items()}
+async def prove(folder: Path, scenarios: Iterable[str] = SCENARIOS, mutants: Iterable[str] = MUTANTS) -> Proof:
+    plays = {name: play(folder / name, name) for name in scenarios}
+    for name in mutants:
+        plays[name] = play(folder / name, MUTANTS[name].scenario, ("tests.chaos.mutant", name))
+    found = await _together(plays)
+    return Proof(
+        failed={name: found[name] for name in scenarios if found[name]},
+        escaped={name: found[name] for name in mutants if not _caught(name, found[name])},
     )
-    return {name: wrong for name, wrong in played.items() if not any(mutants[name].caught_as in line for line in wrong)}
 
 
-async def _together(plays: dict[str, Awaitable[list[str]]]) -> dict[str, list[str]]:
+def _caught(mutant: str, found: list[str]) -> bool:
+    return any(MUTANTS[mutant].caught_as in line for line in found)
+
+
+async def _together(plays: dict[str, Coroutine[Any, Any, list[str]]]) -> dict[str, list[str]]:
     places = asyncio.Semaphore(AT_ONCE)
 
-    async def one(awaited: Awaitable[list[str]]) -> list[str]:
+    async def one(waiting: Coroutine[Any, Any, list[str]]) -> list[str]:
         async with places:
-            return await awaited
+            return await waiting
 
     return dict(zip(plays, await asyncio.gather(*map(one, plays.values())), strict=True))

@@ -3,10 +3,10 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from tests.chaos import proof
 from tests.chaos.faults import ROUGH, Faults
-from tests.chaos.mutants import MUTANTS
-from tests.chaos.scenarios import SCENARIOS
 from tests.chaos.storm import Size, Storm
 from tests.chaos.world import world
 
@@ -22,9 +22,14 @@ def test_what_was_answered_2xx_is_stored_once_and_takes_effect_once_through_kill
     assert asyncio.run(storm()) == [], f"seed {SEED}"
 
 
-def test_it_passes_each_single_situation_in_which_a_crash_could_do_harm(tmp_path: Path) -> None:
-    assert asyncio.run(proof.failed(tmp_path, SCENARIOS)) == {}
+@pytest.fixture(scope="module")
+def proven(tmp_path_factory: pytest.TempPathFactory) -> proof.Proof:
+    return asyncio.run(proof.prove(tmp_path_factory.mktemp("chaos")))
 
 
-def test_the_crash_test_catches_every_planted_bug(tmp_path: Path) -> None:
-    assert asyncio.run(proof.escaped(tmp_path, MUTANTS)) == {}
+def test_the_product_passes_each_single_situation_in_which_a_crash_could_do_harm(proven: proof.Proof) -> None:
+    assert proven.failed == {}
+
+
+def test_the_crash_test_catches_every_planted_bug(proven: proof.Proof) -> None:
+    assert proven.escaped == {}

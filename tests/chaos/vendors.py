@@ -44,6 +44,10 @@ class Fact:
     posts: int = 0
     accepted: int = 0
     ids: list[str] = field(default_factory=list)
+    repeats: int = 0
+    """To be posted again so often although it is accepted."""
+    forged: bool = False
+    """To be followed by a forged one."""
 
     @property
     def source(self) -> str:

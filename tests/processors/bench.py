@@ -17,9 +17,10 @@ from processors.handler import by_name, handler_of
 from processors.outbound.upstream import Upstreams
 from receiver.http import httpx
 from receiver.metrics import Metrics
+from receiver.schemes import Identity
 from receiver.settings import Settings, load
 from receiver.store import Store, Transaction, runs
-from receiver.store.intake import Arrival, NewEvent
+from receiver.store.intake import Arrival
 from receiver.store.runs import Claimed, Verdict
 from tests.support.rows import rows
 from tests.support.stores import new_file
@@ -66,7 +67,7 @@ class Bench:
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
 
         def arrival() -> Arrival:
-            event = NewEvent(f"evt_{next(self.numbers)}", type, vendor_id=True)
+            event = Identity(f"evt_{next(self.numbers)}", type, vendor_id=True)
             return Arrival(source, b"x-one: 1", content, sha256(content).digest(), 1_700_000_000_000_000, 0, [event])
 
         async def record() -> list[int]:

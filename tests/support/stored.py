@@ -9,10 +9,11 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from receiver.schemes import Identity
 from receiver.store import Store, intake, processes, runs, schema
 from receiver.store.activity import Refusal
 from receiver.store.ids import number, text
-from receiver.store.intake import Arrival, NewEvent
+from receiver.store.intake import Arrival
 from receiver.store.processes import HandlerOffer
 from receiver.store.runs import Claimed, Verdict
 
@@ -39,7 +40,7 @@ class Stored:
         """The event's id; that of the first one if it was there."""
         arrival = Arrival(
             source, b"host: localhost\nx-note: a: b", body, hashlib.sha256(body).digest(),
-            now_us() - round(ago_s * 1e6), DAY_US, [NewEvent(external_id, type, vendor_id)],
+            now_us() - round(ago_s * 1e6), DAY_US, [Identity(external_id, type, vendor_id)],
         )  # fmt: skip
         [[recorded]] = self.store.write_from_thread(lambda tx: intake.add(tx, [arrival]))
         activity = self.store.activity

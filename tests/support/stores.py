@@ -6,8 +6,9 @@ from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from receiver.schemes import Identity
 from receiver.store import schema
-from receiver.store.intake import Arrival, NewEvent
+from receiver.store.intake import Arrival
 
 HOUR_US = 3600 * 1_000_000
 
@@ -38,7 +39,7 @@ def arrival(
     """A verified delivery of these events. With a window, the ids are digests and hold only so long."""
     batch = len(external_ids) > 1
     events = [
-        NewEvent(external_id, type, window_us is None, number if batch else None)
+        Identity(external_id, type, window_us is None, number if batch else None)
         for number, external_id in enumerate(external_ids)
     ]
     received_us = time.time_ns() // 1000 if at_us is None else at_us
