@@ -12,6 +12,7 @@ class Fault(StrEnum):
     UNAVAILABLE = "503"
     BUSY = "429, Retry-After"
     RESET_BEFORE = "reset before the effect"
+    LATE = "took effect when nobody waited any more"
     # after the effect
     ERROR_AFTER = "500 after the effect"
     RESET_AFTER = "reset after the effect"
@@ -27,6 +28,7 @@ ROUGH: Mapping[Fault, float] = {
     Fault.ERROR_AFTER: 0.04,
     Fault.RESET_AFTER: 0.06,
     Fault.SILENT: 0.02,
+    Fault.LATE: 0.02,
     Fault.HALF: 0.04,
     Fault.SLOW: 0.15,
 }

@@ -27,6 +27,7 @@ EFFECTS = {
     "mirror": ("mirrored",),
     "charge": ("price-7",),
     "weigh": ("price-7",),
+    "pay": ("paid",),
 }
 """The steps of each handler that take effect at an upstream, at its usual price."""
 HANDLERS = {
@@ -36,6 +37,7 @@ HANDLERS = {
     "ping": (),
     "invoice.paid": ("tell", "mirror"),
     "price.asked": ("charge", "weigh"),
+    "bill.due": ("pay",),
 }
 UNKEYED = frozenset({"tell", "jot"})
 """What these do cannot safely be repeated: where its outcome is unknown, their runs are parked as ambiguous."""
@@ -154,3 +156,10 @@ def weigh(event: Event[Order], ctx: SyncContext) -> None:
     price = api.get("/price", params={"of": f"{event.external_id}/weigh"}).json()["price"]
     step = f"price-{price}"
     api.post("/effects", json=effect(event, "weigh", step), step=step)
+
+
+@on("standardwebhooks", "bill.due")
+async def pay(event: Event[Order], ctx: Context) -> None:
+    """Each attempt makes other bytes for the same step."""
+    body = {**effect(event, "pay", "paid"), "attempt": str(ctx.attempt)}
+    await ctx.api("patient").post("/effects", json=body, step="paid")

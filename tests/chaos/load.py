@@ -44,7 +44,9 @@ class Load:
     async def __aexit__(self, *error: object) -> None:
         for client in self._clients:
             client.cancel()
-        await asyncio.gather(*self._clients, return_exceptions=True)
+        for ended in await asyncio.gather(*self._clients, return_exceptions=True):
+            if isinstance(ended, Exception):
+                raise ended
 
     def offer(self, facts: Sequence[Fact]) -> None:
         """Have them posted until they are accepted."""

@@ -70,6 +70,14 @@ def no_token_at_the_finish(original: Any) -> Any:
     return finish
 
 
+def late_refusals_count(original: Any) -> Any:
+    def conclude(tx: Any, step: Any, *outcome: Any) -> Any:
+        ((sends,),) = tx.all("SELECT sends FROM step WHERE id = :id", id=step.id)
+        return original(tx, replace(step, sends=sends), *outcome)
+
+    return conclude
+
+
 def no_sweep(original: Any) -> Any:
     return lambda tx: 0
 
@@ -132,6 +140,7 @@ MUTANTS: Mapping[str, Mutant] = {
         ),
         Mutant("receiver.store.runs:is_live", no_token_at_intents, "woken_up", "should not exist"),
         Mutant("receiver.store.runs:finish", no_token_at_the_finish, "woken_up", "was final, but changed"),
+        Mutant("receiver.store.steps:conclude", late_refusals_count, "late_refusal", "took effect 2 times"),
         Mutant("receiver.store.runs:sweep", no_sweep, "left_behind", "not final"),
         Mutant("receiver.schemes.hmac:Hmac.verify", no_verification, "rough_upstream", "forged"),
         Mutant("receiver.store.intake:digest", no_dedupe, "rough_upstream", "stored 2 times"),

@@ -25,13 +25,13 @@ async def play(folder: Path, scenario: str, module: tuple[str, ...] = PRODUCT) -
     try:
         async with world(folder, SEED, chosen.faults, module) as made:
             return await chosen.play(made)
-    except Broken as broken:
-        return [str(broken), *complaints(folder)]
+    except (Broken, TimeoutError) as error:
+        return [str(error) or "what the scenario waited for did not happen", *complaints(folder)]
 
 
 @dataclass(frozen=True)
 class Proof:
-    """`failed`: scenarios that the product does not pass; `escaped`: planted bugs that were not caught as what they are.
+    """`failed`: scenarios that the product does not pass; `escaped`: planted bugs not caught as what they are.
 
     Each with what was found.
     """

@@ -6,6 +6,7 @@ Each takes a world whose service answers, and gives back what is wrong. The prod
 
 import asyncio
 import random
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
@@ -83,14 +84,13 @@ async def _restart(service: Service) -> None:
     await service.ready()
 
 
-async def _ended(world: World, within_s: float = SETTLE_S) -> list[str]:
+async def _ended(world: World) -> list[str]:
     """Everything final, the service stopped, nothing wrong."""
-    await world.services[-1].ready()
-    hanging = await world.settled(within_s)
-    if hanging:
-        return hanging
-    await world.services[-1].terminate()
-    return await world.verdict()
+    service = world.load.service
+    await service.ready()
+    wrong = await world.settled(SETTLE_S)
+    await service.terminate()
+    return [*wrong, *await world.verdict()]
 
 
 async def rough_upstream(world: World) -> list[str]:
@@ -205,6 +205,42 @@ async def woken_up(world: World) -> list[str]:
     return [*changed, *await _ended(world)]
 
 
+async def late_refusal(world: World) -> list[str]:
+    """Frozen, it does not hear that its call is refused; its successor repeats it, and dies after that took effect.
+
+    What it hears when it wakes up says nothing of the second copy: the next attempt must go on under the same key.
+    """
+    arrived: defaultdict[int, asyncio.Event] = defaultdict(asyncio.Event)
+    refuse, answer = asyncio.Event(), asyncio.Event()
+
+    async def before_effect(count: int) -> int | None:
+        arrived[count].set()
+        if count == 0:
+            await refuse.wait()
+            return 503
+        return None
+
+    async def after_effect(count: int) -> int | None:
+        if count == 1:
+            await answer.wait()
+        return None
+
+    world.upstream.before_effect, world.upstream.after_effect = before_effect, after_effect
+    world.load.offer([fact("bill.due", "evt_bill", "plain", random.Random(world.seed))])
+    old, new = world.services[0], world.service()
+    async with asyncio.timeout(SETTLE_S):
+        await arrived[0].wait()
+        await freeze_unlocked(old)
+        refuse.set()
+        new.start()
+        await arrived[1].wait()
+        await new.kill()
+        answer.set()
+        old.go_on()
+        await arrived[2].wait()
+    return await _ended(world)
+
+
 SCENARIOS: Mapping[str, Scenario] = {
     "asked_to_end": Scenario(asked_to_end),  # the long ones first: they are played side by side
     "thrice": Scenario(thrice),
@@ -212,4 +248,5 @@ SCENARIOS: Mapping[str, Scenario] = {
     "cut_answers": Scenario(cut_answers),
     "left_behind": Scenario(left_behind),
     "woken_up": Scenario(woken_up),
+    "late_refusal": Scenario(late_refusal),
 }

@@ -36,6 +36,8 @@ class Taken:
 
     said: tuple[str, bytes]
     answer: bytes | None = None
+    busy: bool = False
+    """A copy is at work."""
 
 
 Price = Callable[[str], Awaitable[tuple[int, Any]]]
@@ -45,11 +47,19 @@ async def steady_price(asker: str) -> tuple[int, Any]:
     return 200, {"price": 7}
 
 
+async def go_on(count: int) -> int | None:
+    return None
+
+
 @dataclass
 class Upstream:
     faults: Faults
     price: Price = steady_price
     """Answers `GET /price`, to which no key and no fault belongs."""
+    before_effect: Callable[[int], Awaitable[int | None]] = go_on
+    """Awaited at a call's count-th request; the status to refuse it with, if it is to be refused."""
+    after_effect: Callable[[int], Awaitable[int | None]] = go_on
+    """Awaited before the count-th request is answered."""
     ledger_port: int = field(default_factory=free_port)
     plain_port: int = field(default_factory=free_port)
     effects: Counter[Call] = field(default_factory=Counter)
@@ -81,9 +91,11 @@ class Upstream:
         """Nobody listens: connections are refused."""
         for server in self._listening.values():
             server.close()
-        await asyncio.sleep(seconds)
-        for port in list(self._listening):
-            await self._listen(port)
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            for port in list(self._listening):
+                await self._listen(port)
 
     async def _listen(self, port: int) -> None:
         for tries_left in reversed(range(LISTEN_TRIES)):
@@ -119,21 +131,40 @@ class Upstream:
             return
         said = request.json()
         call = Call(said["event"], said["handler"], said["step"])
-        fault = self.faults.of("/".join(call), self.requests[call])
+        number = self.requests[call]
+        fault = self.faults.of("/".join(call), number)
         self.requests[call] += 1
         self.faced[fault] += 1
-        self._check_key(call, request, keyed=keyed)
-        if await self._failed_before(fault, writer):
-            return
-        answer = self._take(call, request) if keyed else self._effect(call)
-        if answer is None:
+        taken = self._taken_before(call, request, keyed=keyed)
+        if refusal := await self.before_effect(number):
+            writer.write(_response(refusal, {"error": "refused"}))
+        elif await self._failed_before(fault, writer):
+            pass
+        elif taken.busy:
             writer.write(_response(409, {"error": "the first request with this key is still at work"}))
-            return
+        else:
+            await self._take(call, taken, fault, number, writer)
+
+    async def _take(self, call: Call, taken: Taken, fault: Fault, number: int, writer: asyncio.StreamWriter) -> None:
+        taken.busy = True
         try:
-            await self._fail_after(fault, answer, writer)
+            if fault is Fault.LATE:
+                await asyncio.sleep(SILENCE_S)
+            taken.answer = taken.answer or self._effect(call)
+            await self.after_effect(number)
+            await self._fail_after(fault, taken.answer, writer)
         finally:
-            if keyed:
-                self._taken[request.headers["idempotency-key"]].answer = answer
+            taken.busy = False
+
+    def _taken_before(self, call: Call, request: Message, *, keyed: bool) -> Taken:
+        """What is known of the request's key; without one nothing is."""
+        self._check_key(call, request, keyed=keyed)
+        said = Taken((request.first, request.body))
+        key = request.headers.get("idempotency-key")
+        taken = self._taken.setdefault(key, said) if key else said
+        if taken.said != said.said:
+            self.wrong.append(f"{call}: the key {key} came again with other bytes: {taken.said} and {said.said}")
+        return taken
 
     def _check_key(self, call: Call, request: Message, *, keyed: bool) -> None:
         key = request.headers.get("idempotency-key")
@@ -176,17 +207,6 @@ class Upstream:
                 writer.write(answer)
             case _:
                 writer.write(answer)
-
-    def _take(self, call: Call, request: Message) -> bytes | None:
-        """The answer to a call with a key; None while its first copy is still at work."""
-        key, said = request.headers["idempotency-key"], (request.first, request.body)
-        taken = self._taken.get(key)
-        if taken is None:
-            self._taken[key] = Taken(said)
-            return self._effect(call)
-        if taken.said != said:
-            self.wrong.append(f"{call}: the key {key} came again with other bytes: {taken.said} and {said}")
-        return taken.answer
 
     def _effect(self, call: Call) -> bytes:
         self.effects[call] += 1

@@ -29,6 +29,7 @@ SOURCE_OF = {
     "ping": "github",
     "invoice.paid": "standardwebhooks",
     "price.asked": "standardwebhooks",
+    "bill.due": "standardwebhooks",
 }
 USUAL = ("payment_intent.succeeded", "charge.refunded", "push", "ping", "invoice.paid", "price.asked")
 

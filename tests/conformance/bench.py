@@ -2,15 +2,25 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
-from receiver.store import Store, Transaction, runs
+from receiver.store import Store, Transaction, Unavailable, runs
 from receiver.store.intake import Arrival, Recorded
 from receiver.store.runs import Claimed, Verdict
 
+T = TypeVar("T")
 SUCCEEDED = Verdict("succeeded")
 FAILED = Verdict("waiting", "exception", "why", failure=True)
 S_US = 1_000_000
+
+
+def insist(write: Callable[[], T]) -> T:
+    """Try again while another process has the store: nothing was written then."""
+    while True:
+        try:
+            return write()
+        except Unavailable:
+            continue
 
 
 def record(store: Store, *arrivals: Arrival) -> list[list[Recorded]]:

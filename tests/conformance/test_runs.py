@@ -1,5 +1,6 @@
 """Every store: a run is worked on by one at a time, and who lost the lease changes nothing."""
 
+import functools
 import threading
 from collections import Counter
 
@@ -8,7 +9,7 @@ import pytest
 from receiver.store import Store, processes, runs
 from receiver.store.processes import HandlerOffer
 from receiver.store.runs import ALIVE_US, MISSING_AFTER_US, Verdict
-from tests.conformance.bench import FAILED, S_US, SUCCEEDED, ask, change, claim, finish, record, states
+from tests.conformance.bench import FAILED, S_US, SUCCEEDED, ask, change, claim, finish, insist, record, states
 from tests.support.stores import arrival
 
 
@@ -179,9 +180,10 @@ def test_two_processes_never_hold_one_run(stores: list[Store]) -> None:
     held: list[int] = []
 
     def work(store: Store) -> None:
-        while taken := claim(store, "a", "b", slots=7):
-            held.extend(run.id for run in taken)
-            assert all(finish(store, run) for run in taken)
+        while taken := insist(lambda: claim(store, "a", "b", slots=7)):
+            for run in taken:
+                held.append(run.id)
+                assert insist(functools.partial(finish, store, run))
 
     threads = [threading.Thread(target=work, args=[store]) for store in stores]
     for thread in threads:

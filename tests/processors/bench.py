@@ -99,8 +99,11 @@ class Bench:
         """Write now, or as if so much time had passed: the store's clock is what a write is given."""
 
         def at(tx: Transaction) -> T:
-            tx.now_us += round(later_s * 1e6)
-            return op(tx)
+            tx.now_us += (shift_us := round(later_s * 1e6))
+            try:
+                return op(tx)
+            finally:
+                tx.now_us -= shift_us  # others' writes stand in the same transaction
 
         return self.store.write_from_thread(at)
 

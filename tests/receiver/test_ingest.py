@@ -141,14 +141,6 @@ def test_an_empty_batch_is_fine_and_stores_nothing(receiver: Inside) -> None:
     assert count(receiver.file, "event") == before
 
 
-def test_a_batch_of_more_events_than_a_statement_has_room_for_is_stored_whole(receiver: Inside) -> None:
-    body = json.dumps({"events": [{"id": f"many{n}", "type": "x"} for n in range(33_000)]}).encode()
-    for status in ("accepted", "duplicate"):
-        answer = send(receiver, body, sender.github(body, "d4"), "/webhooks/batches")
-        assert answer.status == 200, answer
-        assert {event["status"] for event in answer.json()["events"]} == {status}
-
-
 def test_a_signed_handshake_is_echoed_and_stores_nothing(receiver: Inside) -> None:
     body = b'{"type": "url_verification", "challenge": "<b>3eZbrw</b>"}'
     at = str(int(time.time()))
