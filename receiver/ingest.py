@@ -98,11 +98,12 @@ class Intake:
     async def _take(self, delivery: Delivery) -> tuple[list[tuple[bytes, bytes]], bytes]:
         """The answer; when this returns, what it names is on the disk."""
         raw = delivery.scope["headers"]
-        delivery.headers = header_lines(raw)
-        if len(raw) > self._limits.headers or len(delivery.headers) > self._limits.headers_bytes:
+        headers = Headers(raw)
+        lines = header_lines(raw)
+        if len(raw) > self._limits.headers or len(lines) > self._limits.headers_bytes:
             at_most = f"at most {self._limits.headers} headers and {self._limits.headers_bytes} bytes of them"
             raise Problem(431, "headers_too_large", at_most)
-        headers = Headers(raw)
+        delivery.headers = lines if SECRET_HEADERS.isdisjoint(headers.values) else header_lines(without_secrets(raw))
         size = check_request(delivery.scope, headers, self._limits)
         source = self._sources.get(delivery.name)
         if source is None:
@@ -221,7 +222,7 @@ class Intake:
 
     def _keep(self, problem: Problem, delivery: Delivery) -> None:
         claimed_us = None if problem.claimed_at is None else round(problem.claimed_at * 1e6)
-        headers, body = delivery.headers[: self._limits.headers_bytes], bytes(delivery.body[:KEPT_BYTES])
+        headers, body = delivery.headers, bytes(delivery.body[:KEPT_BYTES])
         self._store.activity.refused(
             Refusal(
                 delivery.name, time.time_ns() // 1000, problem.code, problem.note, claimed_us,
@@ -328,8 +329,13 @@ def too_large(cap: int) -> Problem:
 
 
 def header_lines(headers: list[tuple[bytes, bytes]]) -> bytes:
-    """`name: value` lines, as they came, without credentials that are not signatures."""
-    return b"\n".join([name + b": " + (b"[not kept]" if name in SECRET_HEADERS else value) for name, value in headers])
+    """`name: value` lines, in the order in which they came."""
+    return b"\n".join([name + b": " + value for name, value in headers])
+
+
+def without_secrets(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Headers as they may be kept: credentials that are no signatures are not."""
+    return [(name, b"[not kept]" if name in SECRET_HEADERS else value) for name, value in headers]
 
 
 def _length(body: bytes) -> tuple[bytes, bytes]:

@@ -12,7 +12,7 @@ from tests.support.wire import request, wire
 OTHERS = 1000
 WORKER = """
 [worker]
-lease_s = 1
+lease_s = 3
 concurrency = 8
 """
 HANDLERS = """
@@ -61,7 +61,7 @@ def test_the_others_are_done_and_the_deadly_one_is_parked_as_crashed(tmp_path: P
     receive_without_working(tmp_path)
     supervisor = Supervisor(tmp_path)
     try:
-        until(supervisor.look, 60, "the end of all runs")
+        until(supervisor.look, 120, "the end of all runs")
         assert supervisor.process.stop() == 0
     finally:
         supervisor.process.kill()

@@ -191,6 +191,12 @@ def test_too_many_headers_are_refused_also_before_they_end(receiver: Inside, dat
         assert connection.ended()
 
 
+def test_a_credential_counts_with_its_whole_length(receiver: Inside) -> None:
+    with wire(receiver.port) as connection:
+        connection.send(b"POST /webhooks/stripe HTTP/1.1\r\nHost: a\r\nAuthorization: " + b"x" * 70_000 + b"\r\n\r\n")
+        assert connection.answer().status == 431
+
+
 def test_a_hundred_headers_are_fine(receiver: Inside) -> None:
     more = b"".join(b"X-%d: 1\r\n" % number for number in range(96))
     assert ask(receiver.port, whole().replace(HOST, HOST + more)).status == 200

@@ -9,7 +9,7 @@ T = TypeVar("T")
 LOOK_S = 0.02
 
 
-def until(look: Callable[[], T], within_s: float = 20.0, what: str = "it") -> T:
+def until(look: Callable[[], T], within_s: float = 40.0, what: str = "it") -> T:
     """The first true value of `look`. Errors: AssertionError with its last value when the time is over."""
     deadline = time.monotonic() + within_s
     pause = threading.Event()

@@ -11,6 +11,7 @@ from pathlib import Path
 from tests.support.until import until
 from tests.support.wire import get
 
+START_S = 60.0
 LISTENING = re.compile(r"listening on http://127\.0\.0\.1:\d+.*\n")
 
 
@@ -37,9 +38,9 @@ class Server:
 
     def wait_for_start(self, number: int) -> str:
         """Wait until it has started so often, and takes deliveries; all that it has said."""
-        until(lambda: self._process.poll() is not None or self.starts >= number, what=f"start {number}")
+        until(lambda: self._process.poll() is not None or self.starts >= number, START_S, f"start {number}")
         assert self._process.poll() is None, self.text
-        until(self._ready, what="readiness")
+        until(self._ready, START_S, "readiness")
         return self.text
 
     def stop(self) -> None:
