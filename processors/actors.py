@@ -64,7 +64,7 @@ class Worker:
 
         def stop() -> None:
             sweep.close()
-            self._store.write_from_thread(lambda tx: processes.stopped(tx, number))
+            self._store.process_stopped(number)
 
         self.stop = stop
 

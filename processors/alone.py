@@ -9,6 +9,7 @@ import os
 import random
 import sys
 import threading
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from processors.attempt import LOST, Attempt, Tools
@@ -72,9 +73,7 @@ def main() -> None:
     except UserError as error:  # the project has changed since our parent started: the run is not to blame
         logging.getLogger("postern.worker").error("%s", error)
         os._exit(NOT_STARTED)
-    claimed = store.write_from_thread(lambda tx: runs.claimed(tx, [run_id], token))
-    for run in claimed:
-        asyncio.run(_run(settings, store, handlers[run.handler], run))
+    asyncio.run(_run_claimed(settings, store, handlers, run_id, token))
     store.close()
     sys.stdout.flush()
     os._exit(WRITTEN)  # a handler's thread may still hang
@@ -83,6 +82,14 @@ def main() -> None:
 def _die_with_parent() -> None:
     sys.stdin.buffer.read()
     os._exit(3)
+
+
+async def _run_claimed(
+    settings: Settings, store: Store, handlers: Mapping[str, Handler], run_id: int, token: int
+) -> None:
+    """Nothing, if the lease is lost. While the store cannot be written it waits: that is no fault of the run."""
+    for run in await store.insist(lambda tx: runs.claimed(tx, [run_id], token)):
+        await _run(settings, store, handlers[run.handler], run)
 
 
 async def _run(settings: Settings, store: Store, handler: Handler, run: Claimed) -> None:

@@ -1,6 +1,7 @@
 """One attempt of one run: read the event, call the handler, say how it ended. Claims and leases are the engine's."""
 
 import asyncio
+import concurrent.futures
 import contextvars
 import functools
 import inspect
@@ -144,7 +145,10 @@ def _submit(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, Any]) -> 
         guarded.close()
         work.close()
         raise
-    return future.result()
+    try:
+        return future.result()
+    except concurrent.futures.CancelledError:  # an Exception, which would pass for the work's own: it was cut off
+        raise asyncio.CancelledError from None
 
 
 def _failed(error: BaseException) -> Verdict:

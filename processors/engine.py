@@ -132,7 +132,7 @@ class Engine:
         if self._thread.is_alive():
             log.error("an async handler blocks the engine: what it held is taken back when its lease runs out")
         self._threads.shutdown(wait=False, cancel_futures=True)
-        self._store.write_from_thread(lambda tx: processes.stopped(tx, self._process))
+        self._store.process_stopped(self._process)
 
     # ── on the engine's loop ──
 
@@ -143,6 +143,7 @@ class Engine:
                 self._loop.run_forever()
             except (SystemExit, KeyboardInterrupt):  # of a task that a handler started
                 log.exception("a handler's task tried to end the process")
+        self._loop.run_until_complete(_cancelled(asyncio.all_tasks(self._loop)))  # a thread may wait for one of them
         self._loop.close()
 
     async def _claim_until_stopped(self) -> None:
@@ -244,12 +245,11 @@ class Engine:
                 active.attempt.stop("given back at shutdown")
         await _cancelled(self._tasks)
         await self._upstreams.aclose()
-        await _cancelled(asyncio.all_tasks() - {asyncio.current_task()})  # a thread may wait for one of them
         self._stopped = True
         self._loop.stop()
 
 
-async def _cancelled(tasks: Iterable[asyncio.Task[Any] | None]) -> None:
-    ending = {task for task in tasks if task is not None and task.cancel()}
+async def _cancelled(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    ending = {task for task in tasks if task.cancel()}
     if ending:
         await asyncio.wait(ending, timeout=1.0)

@@ -82,7 +82,7 @@ class Presence:
 
     def stop(self) -> None:
         self._sweep.close()
-        self._store.write_from_thread(lambda tx: processes.stopped(tx, self._number))
+        self._store.process_stopped(self._number)
 
 
 def _listen(settings: Settings) -> Listeners:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -82,6 +82,11 @@ class Store:
     def _announce(self) -> None:
         for listener in self._listeners:
             listener()
+
+    def process_stopped(self, process_id: int) -> None:
+        """Say that a process has ended; where that cannot be written, it shows a little later, by its silence."""
+        with suppress(Unavailable):
+            self.write_from_thread(lambda tx: processes.stopped(tx, process_id))
 
     async def probe(self) -> None:
         """Prove that a commit is possible now. Errors: Unavailable."""

@@ -61,7 +61,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos")
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--events", type=int, default=2000)
-    parser.add_argument("--calm", type=float, default=2.0, help="seconds between two kills, on average")
+    parser.add_argument("--calm", type=float, default=1.5, help="seconds between two kills, on average")
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
     parser.add_argument("--folder", type=Path, help="where the store lives; by default the system's temporary one")
     parser.add_argument("--scenario", choices=SCENARIOS, help="play this one instead")

@@ -1,7 +1,8 @@
 """The project that the service under test serves: its configuration, and a look into its store by SQL alone."""
 
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,14 @@ class Project:
         """Read only: whoever else closes a store last would tidy it up, and hide what a crash left behind."""
         with closing(sqlite3.connect(f"file:{self.store}?mode=ro", uri=True, timeout=10)) as connection:
             return connection.execute(sql).fetchall()
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Nobody else can write."""
+        with closing(sqlite3.connect(self.store, timeout=10, isolation_level=None)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            yield
+            connection.execute("ROLLBACK")
 
     def is_locked(self) -> bool:
         """Whether somebody is in the middle of a write."""

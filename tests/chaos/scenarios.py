@@ -22,6 +22,8 @@ from tests.chaos.world import World
 
 SETTLE_S = 30.0  # after a restart, a lease, a sweep and a few retries take four; a busy machine takes longer
 POUR_S = 0.8
+LOCKED_S = 3.0  # a child needs less than one to start, and a write is given up after another
+CLAIMED_SUSPECTS = "SELECT 1 FROM run WHERE state = 'running' AND lapses = 2"
 PEACE = Faults(0)
 
 
@@ -150,6 +152,18 @@ async def _kill_twice(world: World, gate: Gate) -> None:
         await _restart(world.services[0])
 
 
+async def locked_out(world: World) -> list[str]:
+    """The store is locked while children begin: they must wait for it, and nobody is blamed for our trouble."""
+    gate = Gate(world.upstream)
+    world.load.offer(_prices(world, 1, 2))
+    await _kill_twice(world, gate)
+    await world.until(CLAIMED_SUSPECTS, SETTLE_S)
+    with world.project.locked():
+        await asyncio.sleep(LOCKED_S)
+    gate.open()
+    return await _ended(world)
+
+
 async def asked_to_end(world: World) -> list[str]:
     """SIGTERM, while calls hang: of handlers of both kinds, of children, and of runs that wait for a child.
 
@@ -244,6 +258,7 @@ async def late_refusal(world: World) -> list[str]:
 SCENARIOS: Mapping[str, Scenario] = {
     "asked_to_end": Scenario(asked_to_end),  # the long ones first: they are played side by side
     "thrice": Scenario(thrice),
+    "locked_out": Scenario(locked_out),
     "rough_upstream": Scenario(rough_upstream, Faults(1, ROUGHER, times=1)),
     "cut_answers": Scenario(cut_answers),
     "left_behind": Scenario(left_behind),

@@ -18,7 +18,7 @@ BURST = 40
 REFUSED_S = 0.4
 EARLY = 0.12  # of the kills come while the service is still starting
 LOCK_TRIES = 40
-WEIGHTS = (60, 15, 15, 10)  # of the ways to be killed, after one of each
+WEIGHTS = (55, 15, 15, 8, 7)  # of the ways to be killed, after one of each
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Size:
 
     kills: int
     events: int
-    calm_s: float = 2.0
+    calm_s: float = 1.5
     settle_s: float = 180.0
 
 
@@ -122,6 +122,7 @@ class Storm:
             ("SIGSTOP", self._freeze),
             ("SIGTERM", self._terminate),
             ("succeeded", self._succeed),
+            ("locked", self._lock),
         ]
         first = self._chance.sample(ways, len(ways))
         for number in range(self.size.kills):
@@ -144,6 +145,11 @@ class Storm:
         self._service.stop()
         await asyncio.sleep(self._chance.uniform(0.5, 1.5) * LEASE_S)
         self._service.go_on()
+
+    async def _lock(self) -> None:
+        """Another program holds the store, longer than the service waits for it."""
+        with self.world.project.locked():
+            await asyncio.sleep(self._chance.uniform(0.2, 1.5) * LEASE_S)
 
     async def _terminate(self) -> None:
         await self._service.terminate()

@@ -14,7 +14,7 @@ from tests.chaos.project import Project
 from tests.chaos.service import Broken, Service, complaints
 from tests.chaos.upstream import Upstream
 
-LOOK_S = 0.1
+LOOK_S = 0.05
 OVERDUE_S = 8.0  # a lease that ran out so long ago is never taken back
 
 
@@ -32,6 +32,14 @@ class World:
         number = len(self.services) + 1
         self.services.append(Service(self.project, self.module, f"service-{number}"))
         return self.services[-1]
+
+    async def until(self, sql: str, within_s: float) -> None:
+        """Wait until the store says something to it. Errors: Broken."""
+        give_up_at = time.monotonic() + within_s
+        while not await asyncio.to_thread(self.project.look, sql):
+            if time.monotonic() > give_up_at:
+                raise Broken(f"{within_s:.0f} s, and still nothing to: {sql}")
+            await asyncio.sleep(LOOK_S)
 
     def not_final(self) -> int:
         count: int = self.project.look(f"SELECT count(*) FROM run WHERE {NOT_FINAL}")[0][0]

@@ -206,6 +206,28 @@ def test_a_plain_handler_that_is_given_back_can_do_nothing_more(bench: Bench) ->
     assert bench.steps() == []
 
 
+def test_a_plain_handler_that_waits_for_the_engine_is_let_go_when_that_stops(bench: Bench) -> None:
+    begun, ended = threading.Event(), threading.Event()
+
+    async def for_ever() -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    @on("shop", "*")
+    def waiting(event: Event[Any], ctx: SyncContext) -> None:
+        try:
+            ctx.step("wait", for_ever)
+        finally:
+            ended.set()
+
+    with bench.engine(waiting):
+        bench.put()
+        assert begun.wait(10)
+    assert ended.wait(10), "or its thread would keep the process"
+    assert bench.runs() == ["waiting"]
+    assert bench.steps("name, state") == [("wait", "open")]
+
+
 def test_what_is_being_claimed_when_the_engine_stops_is_not_left_to_its_lease(bench: Bench) -> None:
     held, release = threading.Event(), threading.Event()
 
