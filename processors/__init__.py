@@ -8,6 +8,6 @@ from processors.context import Context, SyncContext
 from processors.errors import Drop, Park, Retry
 from processors.event import Event
 from processors.handler import on
-from processors.outbound.client import Response
+from processors.outbound.upstream import Response
 
 __all__ = ["Context", "Drop", "Event", "Park", "Response", "Retry", "SyncContext", "on"]

@@ -40,7 +40,8 @@ class Worker:
     """The worker inside this process. With `trouble` it neither routes nor claims, and says why."""
 
     def __init__(self, settings: Settings, store: Store, metrics: Metrics) -> None:
-        self.trouble: str | None = None
+        self._cannot_start: str | None = None
+        self._engine: Engine | None = None
         self._store = store
         try:
             put_on_path(settings.root)
@@ -51,9 +52,12 @@ class Worker:
         else:
             self._work(settings, handlers, metrics)
 
+    @property
+    def trouble(self) -> str | None:
+        return self._engine.trouble if self._engine else self._cannot_start
+
     def _idle(self, error: UserError) -> None:
-        self.trouble = f"{error.what} ({error.where})" if error.where else error.what
-        trouble = self.trouble
+        self._cannot_start = trouble = f"{error.what} ({error.where})" if error.where else error.what
         log.error("the worker does nothing: %s", trouble, extra={"next": error.fix})
         number = self._store.write_from_thread(lambda tx: processes.register(tx, "worker", trouble=trouble))
 
@@ -71,7 +75,7 @@ class Worker:
     def _work(self, settings: Settings, handlers: dict[str, Handler], metrics: Metrics) -> None:
         broker = make_broker(settings.queue.url)
         # Not made by the middleware: dramatiq logs what fails there, and starts a worker that works on nothing.
-        engine = Engine(settings, self._store, handlers, metrics, ChildRuns(settings))
+        self._engine = engine = Engine(settings, self._store, handlers, metrics, ChildRuns(settings))
         broker.add_middleware(EngineMiddleware(engine))
         hints = Hints(broker)
 

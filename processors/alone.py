@@ -7,6 +7,7 @@ import asyncio
 import logging
 import os
 import random
+import signal
 import sys
 import threading
 from collections.abc import Mapping
@@ -17,7 +18,6 @@ from processors.event import Readings
 from processors.handler import REGISTERED, Handler, by_name
 from processors.outbound.upstream import Upstreams
 from receiver import log
-from receiver.errors import UserError
 from receiver.load import load_modules, put_on_path
 from receiver.metrics import Metrics
 from receiver.settings import Settings, load
@@ -62,6 +62,7 @@ class ChildRuns:
 
 def main() -> None:
     run_id, token = int(sys.argv[1]), int(sys.argv[2])
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a service manager's is for our parent, who ends us in its time
     log.set_up()
     threading.Thread(target=_die_with_parent, daemon=True).start()
     try:
@@ -70,17 +71,17 @@ def main() -> None:
         load_modules(settings.handlers.modules)
         handlers = by_name(REGISTERED)
         store = open_store(settings.store.url)
-    except UserError as error:  # the project has changed since our parent started: the run is not to blame
-        logging.getLogger("postern.worker").error("%s", error)
+        asyncio.run(_run_claimed(settings, store, handlers, run_id, token))
+        store.close()
+    except Exception as error:  # the project has changed since our parent started: the run is not to blame
+        logging.getLogger("postern.worker").error("it could not be run alone: %s: %s", type(error).__name__, error)
         os._exit(NOT_STARTED)
-    asyncio.run(_run_claimed(settings, store, handlers, run_id, token))
-    store.close()
     sys.stdout.flush()
     os._exit(WRITTEN)  # a handler's thread may still hang
 
 
 def _die_with_parent() -> None:
-    sys.stdin.buffer.read()
+    os.read(sys.stdin.fileno(), 1)  # not through sys.stdin: its lock would end the interpreter in an abort
     os._exit(3)
 
 

@@ -90,6 +90,7 @@ class Attempt:
             raise
         if not work.done():
             return await self._out_of_time(work)
+        await self._recorder.settle()
         return self._ended(work)
 
     def _start(self, event: Event[Any]) -> "asyncio.Future[Any]":
@@ -117,8 +118,10 @@ class Attempt:
         if self._handler.is_async:
             work.cancel()
             await asyncio.wait({work}, timeout=CANCEL_S)
+        await self._recorder.settle()
         if not work.done():
             self.leftover = work
+            log.warning("%s, and goes on: it keeps its slot until it ends", said)
         return verdict
 
     def _ended(self, work: "asyncio.Future[Any]") -> Verdict:
@@ -214,4 +217,8 @@ def _said(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     theirs = [frame for frame in frames if "site-packages" not in frame.filename and HERE not in frame.filename]
     place = f" at {theirs[-1].filename}:{theirs[-1].lineno}" if theirs else ""
-    return f"{type(error).__name__}: {error}{place}"[:REASON_LENGTH]
+    try:
+        said = str(error)
+    except Exception:  # of an exception that cannot say what it is
+        said = "(no text)"
+    return f"{type(error).__name__}: {said}{place}"[:REASON_LENGTH]

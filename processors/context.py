@@ -8,10 +8,10 @@ from typing import Any, Protocol, TypedDict, cast
 from pydantic import TypeAdapter
 from typing_extensions import TypeVar, Unpack
 
-from processors.outbound.client import Response, Wish, perform
+from processors.outbound.client import Wish, perform
 from processors.outbound.ledger import Todo
 from processors.outbound.recorder import Recorder
-from processors.outbound.upstream import Upstream, Upstreams, make_call
+from processors.outbound.upstream import Response, Upstream, Upstreams, make_call
 from receiver.errors import UserError
 from receiver.metrics import Metrics
 from receiver.store.steps import StepRow
@@ -73,14 +73,14 @@ class Context:
             if isawaitable(result):
                 result = await result
         except Exception:
-            await self._recorder.conclude(row, "refused")
+            await self._recorder.to_its_end(self._recorder.conclude(row, "refused"))
             raise
         return await self._finish(row, result)
 
     async def _begin(self, name: str, args: tuple[Any, ...], repeatable: bool) -> tuple[Todo, StepRow]:
-        wanted = json.dumps(args, default=repr).encode()
+        wanted = repr(args).encode("utf-8", "replace")  # to be read by people: what runs again is the function
         name = self._recorder.name(name, name)
-        todo, row = await self._recorder.begin(name, wanted, named=True, repeatable=repeatable)
+        todo, row = await self._recorder.begin(name, wanted, named=True, repeatable=lambda _: repeatable)
         if todo is Todo.AMBIGUOUS:
             self._recorder.park("ambiguous", f"step {name!r} was begun, and whether it finished is unknown")
         return todo, row
@@ -90,7 +90,7 @@ class Context:
             body = json.dumps(result).encode()
         except (TypeError, ValueError) as error:
             self._recorder.park("ambiguous", f"step {row.name!r} was done, but its result is no JSON: {error}")
-        await self._recorder.conclude(row, "done", body=body)
+        await self._recorder.to_its_end(self._recorder.conclude(row, "done", body=body))
         return json.loads(body)
 
     def key(self, name: str) -> str:
@@ -123,14 +123,17 @@ class Api:
         return await self.request("DELETE", path, into=into, **options)
 
     async def request(self, method: str, path: str, *, into: type[M] = WHOLE, **options: Unpack[Options]) -> M:
-        response = await perform(self._recorder, self._upstream, _wish(method, path, options), self._metrics)
+        response = await perform(
+            self._recorder, self._upstream, _wish(self._upstream.name, method, path, options), self._metrics
+        )
         if into is Response:
             return cast(M, response)
         return TypeAdapter(into).validate_json(response.body)
 
 
-def _wish(method: str, path: str, options: Options) -> Wish:
+def _wish(api: str, method: str, path: str, options: Options) -> Wish:
     call = make_call(
+        api,
         method.upper(),
         path,
         json_value=options.get("json"),

@@ -25,6 +25,7 @@ from processors.router import router
 from receiver.metrics import Metrics
 from receiver.settings import Settings
 from receiver.store import Store, Transaction, Unavailable, processes, runs
+from receiver.store.ids import text
 from receiver.store.runs import Claim, Claimed, Verdict
 
 log = logging.getLogger("postern.engine")
@@ -38,6 +39,7 @@ PRESENCE_S = 5.0  # between two signs of life, and two looks at who else lives
 MISSING_LOOK_S = 60.0
 STORE_PAUSE_S = 0.5
 NEVER = float("inf")
+OVER = 0.0
 GIVEN_BACK = Verdict("waiting", reason="given back at shutdown")
 
 Alone = Callable[[Claimed, float], Awaitable[Verdict | None]]
@@ -92,6 +94,14 @@ class Engine:
         store.accompany(self._route_new)
 
     # ── from other threads ──
+
+    @property
+    def trouble(self) -> str | None:
+        """What keeps it from working at all. Python cannot end a thread: only a restart gets such slots back."""
+        stuck = sum(active.renew_until == OVER for active in list(self._active.values()))
+        if stuck < self._settings.worker.concurrency:
+            return None
+        return f"all {stuck} slots are held by handlers that outlived their time: restart"
 
     def wake(self) -> None:
         """There may be work. Any thread; returns at once."""
@@ -212,7 +222,7 @@ class Engine:
         verdict = await attempt.run()
         await self._finish(run, verdict)
         if attempt.leftover is not None:  # its lease is over, its slot is not
-            active.renew_until = 0.0
+            active.renew_until = OVER
             await asyncio.wait({attempt.leftover})
         return verdict.kind
 
@@ -232,6 +242,8 @@ class Engine:
             log.warning("the lease was lost: another attempt has taken over")
         else:
             await self._store.insist(lambda tx: runs.finish(tx, run, verdict))
+            if verdict.state == "parked" or verdict.failure:
+                log.warning("%s: %s", verdict.kind, verdict.reason, extra={"code": verdict.code, "next": _next(run)})
 
     async def _drain(self, drain_s: float) -> None:
         ends_at = self._loop.time() + drain_s
@@ -247,6 +259,10 @@ class Engine:
         await self._upstreams.aclose()
         self._stopped = True
         self._loop.stop()
+
+
+def _next(run: Claimed) -> str:
+    return f"postern events explain {text('ev', run.event_id)}"
 
 
 async def _cancelled(tasks: Iterable[asyncio.Task[Any]]) -> None:

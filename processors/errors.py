@@ -137,10 +137,15 @@ def classify(outcome: Outcome) -> Classified:
         return Classified(Action.PARK, Owner.OPERATOR)
     if 400 <= status < 500:
         return Classified(Action.PARK, Owner.AUTHOR)
+    unsafe = not may_repeat(outcome.method, keyed=outcome.keyed)
     if status >= 500:
-        unsafe = not may_repeat(outcome.method, keyed=outcome.keyed)
         return Classified(Action.AMBIGUOUS if unsafe else Action.RETRY, Owner.VENDOR)
-    return Classified(Action.FAIL, Owner.AUTHOR)  # redirects are not followed: the base_url is wrong
+    # Redirects are not followed: the base_url is wrong. A 302 or 303 may also say "done, look there".
+    return Classified(Action.AMBIGUOUS if unsafe and status not in ELSEWHERE else Action.FAIL, Owner.AUTHOR)
+
+
+ELSEWHERE = frozenset({301, 307, 308})
+"""Redirects of the call itself (RFC 9110 15.4): nothing was done here."""
 
 
 TURNED_AWAY = frozenset({401, 403, 408, 409, 425, 429, 503})
@@ -149,8 +154,8 @@ TURNED_AWAY = frozenset({401, 403, 408, 409, 425, 429, 503})
 
 def had_no_effect(outcome: Outcome) -> bool:
     """Whether no copy of the call took effect, so that a repaired handler may send other bytes under another key."""
-    if outcome.repeated and (outcome.status is None or outcome.status in TURNED_AWAY):
+    if outcome.repeated and (not outcome.keyed or outcome.status is None or outcome.status in TURNED_AWAY):
         return False
     if outcome.status is None:
         return outcome.sent is Sent.NO
-    return 400 <= outcome.status < 500 or outcome.status == 503
+    return 400 <= outcome.status < 500 or outcome.status in (503, *ELSEWHERE)

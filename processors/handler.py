@@ -48,13 +48,14 @@ class Handler:
         first = next(iter(inspect.signature(self.function).parameters), None)
         try:
             hint = get_type_hints(self.function).get(first or "", Any)
-        except NameError as error:
+            return TypeAdapter(get_args(hint)[0] if get_origin(hint) is Event else Any)
+        except Exception as error:  # whatever a strange annotation leads to: it must not stop intake
+            said = str(error).partition("\n")[0]
             raise UserError(
-                f"handler {self.name!r}: its annotations cannot be read: {error}",
+                f"handler {self.name!r}: the type of its event cannot be read: {said}",
                 self.place,
-                "Import the type outside of TYPE_CHECKING.",
+                "Take a type that pydantic reads, imported outside of TYPE_CHECKING.",
             ) from error
-        return TypeAdapter(get_args(hint)[0] if get_origin(hint) is Event else Any)
 
     def offers(self) -> Iterable[HandlerOffer]:
         """What a worker writes into the store about this handler. An alias is offered, but asks for nothing."""
@@ -82,6 +83,8 @@ def on(source: str, *types: str, name: str | None = None, aliases: Sequence[str]
     """
 
     def register(function: F) -> F:
+        if not inspect.isfunction(function):
+            raise TypeError(f"@on takes a function, not {function!r}")
         routes = tuple((source, pattern) for pattern in types or ("*",))
         before: Handler | None = getattr(function, MARK, None)
         if before is None:

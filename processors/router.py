@@ -11,8 +11,14 @@ Triple = tuple[str, str, str]
 
 
 def router(triples: Iterable[Triple]) -> Callable[[str, str], tuple[str, ...]]:
-    """A function of (source, type) that names the handlers, each once, in order of name."""
-    compiled = [(name, _matcher(source), _matcher(pattern)) for name, source, pattern in sorted(set(triples)) if source]
+    """A function of (source, type) that names the handlers, each once, in order of name.
+
+    A triple without a source is an alias, an old name: while a worker lives that still has the old name only, events
+    go to the new one alone, for both would act on them.
+    """
+    known = sorted(set(triples))
+    old = {name for name, source, _ in known if not source}
+    compiled = [(name, _matcher(source), _matcher(pattern)) for name, source, pattern in known if name not in old]
 
     @lru_cache(maxsize=4096)
     def route(source: str, type_: str) -> tuple[str, ...]:

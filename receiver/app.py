@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -11,23 +11,18 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import Receive, Scope, Send
 
-from receiver.api import operators, probes
+from receiver.api import operators
+from receiver.api.probes import Probes, WorkerStatus
 from receiver.ingest import Intake, Limits
 from receiver.metrics import Metrics
 from receiver.problems import problem_response
 from receiver.settings import Settings
 from receiver.sources import Source
 from receiver.store import Store
+from receiver.store.store import sqlite_path
 
 WEBHOOKS = "/webhooks/"
 CODES = {404: "not_found", 405: "method_not_allowed", 400: "bad_request"}
-
-
-class WorkerStatus(Protocol):
-    """The worker inside this process, as far as probes show it."""
-
-    @property
-    def trouble(self) -> str | None: ...
 
 
 @dataclass(frozen=True)
@@ -48,7 +43,7 @@ def create_app(
     worker: WorkerStatus | None = None,
     limits: Limits | None = None,
 ) -> Apps:
-    health = probes.Probes(store, metrics, worker)
+    health = Probes(store, metrics, worker, Path(sqlite_path(settings.store.url)))
     intake = Intake(sources, store, metrics, settings.public_url, limits or Limits())
     public: list[BaseRoute] = [Route("/healthz", health.alive), Route("/readyz", health.ready)]
     token = settings.resolve(settings.admin_token, "admin_token") if settings.admin_token else None

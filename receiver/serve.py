@@ -5,12 +5,14 @@ import gc
 import logging
 import os
 import sys
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from receiver import server
 from receiver.app import create_app
+from receiver.embedded import Embedded
 from receiver.load import load, put_on_path
 from receiver.metrics import Metrics
 from receiver.queue import Sweep
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("postern")
 
-PRESENCE_TICKS = 5  # sweeps between two signs of life
+PRESENCE_S = 5.0  # between two signs of life
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ def serve(settings: Settings) -> None:
     listeners = _listen(settings)  # before anything is written: a taken port must leave no trace
     store = open_store(settings.store.url, create=True)
     metrics = Metrics()
-    worker = load("processors.actors:start")(settings, store, metrics)
+    worker = Embedded(lambda: load("processors.actors:start")(settings, store, metrics))
     apps = create_app(settings, store, sources, metrics, worker)
     presence = Presence(store, _url(settings, listeners.public))
     proxies = settings.server.trusted_proxies
@@ -47,15 +49,30 @@ def serve(settings: Settings) -> None:
     admin = server.server(apps.admin, proxies) if listeners.admin else None
     _calm_gc()
     log.info("listening on %s", presence.url, extra={"sources": ",".join(sorted(sources)) or "none"})
-    asyncio.run(server.run(main, listeners.public, admin, listeners.admin))
-    log.info("draining")
-    worker.stop()
-    presence.stop()
-    store.close()
-    log.info("stopped")
-    logging.shutdown()
-    sys.stdout.flush()
-    os._exit(0)  # a handler's thread that never ends must not keep the process
+    status = 1
+    try:
+        with ExitStack() as stops:  # one that fails must not keep the others from their turn
+            for stop in (store.close, presence.stop, worker.stop):
+                stops.callback(stop)
+            worker.start()
+            asyncio.run(server.run(main, listeners.public, admin, listeners.admin))
+            log.info("draining")
+        log.info("stopped")
+        status = 0
+    except BaseException:
+        log.exception("it did not stop as it should")
+    finally:
+        _exit(status)
+
+
+def _exit(status: int) -> None:
+    """End at once: a handler's thread that never ends must not keep the process."""
+    try:
+        with suppress(OSError):  # who read it may have gone
+            logging.shutdown()
+            sys.stdout.flush()
+    finally:
+        os._exit(status)
 
 
 def _calm_gc() -> None:
@@ -68,21 +85,20 @@ def _calm_gc() -> None:
 class Presence:
     """This receiver's row in the store, kept fresh, so that `postern send` and `status` find it."""
 
-    def __init__(self, store: Store, url: str) -> None:
+    def __init__(self, store: Store, url: str, every_s: float = PRESENCE_S) -> None:
         self.url = url
         self._store = store
-        self._ticks = 0
-        self._number = store.write_from_thread(lambda tx: processes.register(tx, "receiver", url=url))
-        self._sweep = Sweep(self._tick)
+        self._enrolment = processes.Enrolment(lambda tx: processes.register(tx, "receiver", url=url))
+        self._renew()
+        self._sweep = Sweep(self._renew, every_s)
 
-    def _tick(self) -> None:
-        self._ticks += 1
-        if self._ticks % PRESENCE_TICKS == 0:
-            self._store.write_from_thread(lambda tx: processes.seen(tx, self._number))
+    def _renew(self) -> None:
+        self._store.write_from_thread(self._enrolment.renew)
 
     def stop(self) -> None:
         self._sweep.close()
-        self._store.process_stopped(self._number)
+        if self._enrolment.process_id is not None:
+            self._store.process_stopped(self._enrolment.process_id)
 
 
 def _listen(settings: Settings) -> Listeners:

@@ -2,18 +2,16 @@
 
 import asyncio
 import email.utils
-import json
 import time
-from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import UTC
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from processors.errors import LONGEST_WAIT_S, Action, Classified, Outcome, classify, had_no_effect, may_repeat
 from processors.outbound.ledger import Todo
 from processors.outbound.recorder import Recorder
-from processors.outbound.upstream import Answered, Call, Upstream, headers_from_bytes, headers_to_bytes
+from processors.outbound.upstream import Answered, Call, Response, Upstream, headers_from_bytes, headers_to_bytes
 from receiver.metrics import Metrics
 from receiver.store.runs import Verdict
 from receiver.store.steps import StepRow
@@ -21,23 +19,8 @@ from receiver.store.steps import StepRow
 READS = frozenset({"GET", "HEAD", "OPTIONS"})  # every other method may have an effect, also one we never heard of
 IN_PLACE_S = 2.0  # a longer wait ends the attempt: nothing sleeps on a slot
 IN_PLACE_TRIES = 3
+UNSAID_S = 30.0  # of an upstream that says it is asked too often, and not for how long
 SHOWN = 200  # characters of a refusal's body in the reason
-
-
-@dataclass(frozen=True)
-class Response:
-    """What the upstream answered, now or on the attempt that recorded it. Header names are in lower case."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-    @property
-    def text(self) -> str:
-        return self.body.decode("utf-8", "replace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +37,8 @@ async def perform(recorder: Recorder, upstream: Upstream, wish: Wish, metrics: M
     """Send it, or give the recorded answer. Any other outcome ends the attempt and does not return."""
     recorder.check()
     exchange = _Exchange(recorder, upstream, wish, metrics)
-    if wish.record or wish.call.method not in READS:
-        return await exchange.recorded()
-    return await exchange.plain()
+    recorded = wish.record or wish.call.method not in READS
+    return await recorder.to_its_end(exchange.recorded() if recorded else exchange.plain())
 
 
 class _Exchange:
@@ -74,16 +56,15 @@ class _Exchange:
             outcome = self._outcome(answered, repeated=False)
             classified = classify(outcome)
             if classified.action is Action.OK:
-                return _response(answered)
+                return answered.whole
             if not (tries_left and await _waited(classified)):
                 self._end(classified, outcome, answered)
         raise AssertionError  # the last round returns or ends
 
     async def recorded(self) -> Response:
         name = self._recorder.name(self._wish.step, self._label)
-        repeatable = may_repeat(self._wish.call.method, keyed=self._keyed)
         todo, step = await self._recorder.begin(
-            name, self._wish.call.to_bytes(), named=self._wish.step is not None, repeatable=repeatable
+            name, self._wish.call.to_bytes(), named=self._wish.step is not None, repeatable=self._may_repeat
         )
         match todo:
             case Todo.ANSWER:
@@ -98,8 +79,13 @@ class _Exchange:
                     "step_drift",
                     f"{name}: an earlier attempt sent other bytes, outcome unknown; name it (step=…) to repeat those",
                 )
+            case Todo.REPEAT if Call.from_bytes(step.request).api != self._upstream.name:
+                self._recorder.park("step_drift", f"{name}: an earlier attempt sent it to another api, outcome unknown")
             case _:
                 return await self._repeat(step, repeated=todo is Todo.REPEAT and step.state == "open")
+
+    def _may_repeat(self, stored: bytes) -> bool:
+        return may_repeat(Call.from_bytes(stored).method, keyed=self._keyed)
 
     async def _repeat(self, step: StepRow, *, repeated: bool) -> Response:
         for tries_left in reversed(range(IN_PLACE_TRIES)):
@@ -108,7 +94,7 @@ class _Exchange:
             classified = classify(outcome)
             await self._conclude(step, classified, outcome, answered)
             if classified.action is Action.OK:
-                return _response(answered)
+                return answered.whole
             if not (tries_left and await _waited(classified)):
                 self._end(classified, outcome, answered)
             step = await self._recorder.again(step)
@@ -116,14 +102,14 @@ class _Exchange:
 
     async def _send(self, call: Call, key: str | None) -> Answered:
         answered = await self._upstream.send(call, key=key, correlation=self._recorder.event_id)
-        self._metrics.call(self._upstream.name, str(answered.response.status_code) if answered.response else "none")
+        self._metrics.call(self._upstream.name, str(answered.response.status) if answered.response else "none")
         return answered
 
     def _outcome(self, answered: Answered, *, repeated: bool) -> Outcome:
         method, keyed, expect = self._wish.call.method, self._keyed, self._wish.expect
         if answered.response is None:
             return Outcome(method, sent=answered.sent, keyed=keyed, repeated=repeated)
-        status = answered.response.status_code
+        status = answered.response.status
         wait_s = retry_after_s(answered.response.headers.get("retry-after"), time.time())
         return Outcome(method, status, None, wait_s, keyed=keyed, repeated=repeated, expect=expect)
 
@@ -134,7 +120,7 @@ class _Exchange:
             await self._recorder.conclude(step, state)
             return
         headers = headers_to_bytes(response.headers)
-        await self._recorder.conclude(step, state, response.status_code, headers, response.content)
+        await self._recorder.conclude(step, state, response.status, headers, response.body)
 
     def _end(self, classified: Classified, outcome: Outcome, answered: Answered) -> NoReturn:
         said = f"{self._label} " + (
@@ -146,15 +132,14 @@ class _Exchange:
 def _verdict(classified: Classified, outcome: Outcome, said: str) -> Verdict:
     match classified.action:
         case Action.RATE_LIMITED:
-            if classified.wait_s is None:
-                return Verdict("waiting", "rate_limited", said, failure=True)
             # Short waits have been sat out and did not help: "0" must not become a loop at full speed.
-            return Verdict("waiting", "rate_limited", said, min(max(classified.wait_s, IN_PLACE_S), LONGEST_WAIT_S))
+            wait_s = UNSAID_S if classified.wait_s is None else max(classified.wait_s, IN_PLACE_S)
+            return Verdict("waiting", "rate_limited", said, min(wait_s, LONGEST_WAIT_S))
         case Action.AMBIGUOUS:
             return Verdict("parked", "ambiguous", f"{said}; it may have taken effect, and this upstream takes no key")
         case Action.REFRESH_THEN_RETRY:
             return Verdict("parked", "needs_credentials", said)
-        case Action.PARK:
+        case Action.PARK | Action.FAIL:
             return Verdict("parked", "needs_credentials" if outcome.status == 403 else "refused", said)
         case _:
             return Verdict("waiting", "upstream", said, failure=True)
@@ -183,13 +168,7 @@ def retry_after_s(value: str | None, now: float) -> float | None:
     return max(0.0, until.timestamp() - now)
 
 
-def _response(answered: Answered) -> Response:
-    assert answered.response is not None
-    return Response(answered.response.status_code, dict(answered.response.headers), answered.response.content)
-
-
 def _short(answered: Answered) -> str:
-    response = answered.response
-    assert response is not None
+    response = answered.whole
     text = " ".join(response.text.split())
-    return f"{response.status_code}: {text[:SHOWN]}" if text else str(response.status_code)
+    return f"{response.status}: {text[:SHOWN]}" if text else str(response.status)

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 
 from processors.errors import Sent
@@ -15,6 +16,7 @@ from receiver.settings import ApiSettings, Settings
 
 CORRELATION_HEADER = "X-Correlation-Id"
 CONNECTIONS = 100
+ANSWER_BYTES = 16 << 20  # it is held in memory and kept in the ledger
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 NOT_SENT = (
     httpx.ConnectError,
@@ -27,8 +29,9 @@ NOT_SENT = (
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What a handler wants sent: without auth and keys, which are added when it leaves."""
+    """What a handler wants sent, and to which api: without auth and keys, which are added when it leaves."""
 
+    api: str
     method: str
     target: str
     headers: tuple[tuple[str, str], ...]
@@ -36,28 +39,50 @@ class Call:
 
     def to_bytes(self) -> bytes:
         """A readable form that two equal calls share: request line, headers, empty line, body."""
-        head = [f"{self.method} {self.target}", *(f"{name}: {value}" for name, value in self.headers)]
+        head = [f"{self.method} {self.api} {self.target}", *(f"{name}: {value}" for name, value in self.headers)]
         return "\n".join(head).encode() + b"\n\n" + self.content
 
     @classmethod
     def from_bytes(cls, stored: bytes) -> "Call":
         head, _, content = stored.partition(b"\n\n")
         first, *lines = head.decode().split("\n")
-        method, _, target = first.partition(" ")
+        method, api, target = first.split(" ", 2)
         headers = tuple((name, value) for name, _, value in (line.partition(": ") for line in lines))
-        return cls(method, target, headers, content)
+        return cls(api, method, target, headers, content)
+
+
+@dataclass(frozen=True)
+class Response:
+    """What the upstream answered, now or on the attempt that recorded it. Header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def text(self) -> str:
+        return self.body.decode("utf-8", "replace")
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
     """What came back, or how far the call got without an answer."""
 
-    response: httpx.Response | None
+    response: Response | None
     sent: Sent | None = None
     error: str = ""
 
+    @property
+    def whole(self) -> Response:
+        assert self.response is not None
+        return self.response
+
 
 def make_call(
+    api: str,
     method: str,
     path: str,
     *,
@@ -83,7 +108,7 @@ def make_call(
     for name, value in kept.items():
         if not (HEADER_NAME.fullmatch(name) and HEADER_VALUE.fullmatch(value)):  # a line break would add a header
             raise ValueError(f"this cannot stand in a header: {name!r}")
-    return Call(method, str(url), tuple(sorted(kept.items())), request.read())
+    return Call(api, method, str(url), tuple(sorted(kept.items())), request.read())
 
 
 class Upstream:
@@ -99,6 +124,7 @@ class Upstream:
             timeout=api.timeout_s,
             limits=httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
             headers={"User-Agent": f"postern/{__version__}"},
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # one event's session is not another's
             transport=transport,
         )
 
@@ -112,11 +138,22 @@ class Upstream:
         if key and self.idempotency_header:
             request.headers[self.idempotency_header] = key
         try:
-            return Answered(await self._client.send(request))
+            return await self._read(await self._client.send(request, stream=True))
         except NOT_SENT as error:
             return Answered(None, Sent.NO, _say(error))
         except httpx.HTTPError as error:
             return Answered(None, Sent.MAYBE, _say(error))
+
+    async def _read(self, response: httpx.Response) -> Answered:
+        body = bytearray()
+        try:
+            async for chunk in response.aiter_bytes():
+                body += chunk
+                if len(body) > ANSWER_BYTES:
+                    return Answered(None, Sent.MAYBE, f"its answer is larger than {ANSWER_BYTES} bytes")
+        finally:
+            await response.aclose()
+        return Answered(Response(response.status_code, dict(response.headers), bytes(body)))
 
     async def aclose(self) -> None:
         await self._client.aclose()

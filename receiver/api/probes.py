@@ -3,27 +3,33 @@
 import asyncio
 from collections.abc import Iterable
 from contextlib import suppress
+from pathlib import Path
 from typing import Protocol
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from receiver.errors import UserError
 from receiver.metrics import CONTENT_TYPE, Metrics
 from receiver.problems import RETRY_AFTER_S
-from receiver.store import Store, Unavailable, reads
+from receiver.store import Store, Unavailable, reads, schema
 
 PROBE_S = 1.9
 
 
 class WorkerStatus(Protocol):
+    """The worker inside this process, as far as probes show it."""
+
     @property
     def trouble(self) -> str | None: ...
 
 
 class Probes:
-    def __init__(self, store: Store, metrics: Metrics, worker: WorkerStatus | None) -> None:
+    def __init__(self, store: Store, metrics: Metrics, worker: WorkerStatus | None, path: Path) -> None:
         self._store = store
+        self._path = path
+        self._schema_known = False
         self._metrics = metrics
         self._worker = worker
         self._draining = False
@@ -49,9 +55,18 @@ class Probes:
         try:
             async with asyncio.timeout(PROBE_S):
                 await self._store.probe()
+                await self._check_schema()
+        except UserError as error:
+            return error.what
         except (Unavailable, TimeoutError) as error:
+            self._schema_known = False  # what comes back may be an older copy
             return str(error) or f"no commit within {PROBE_S} s"
         return "ok"
+
+    async def _check_schema(self) -> None:
+        if not self._schema_known:
+            await asyncio.to_thread(schema.check, self._path)
+            self._schema_known = True
 
     async def metrics(self, request: Request) -> Response:
         text = await asyncio.to_thread(self._metrics.text)

@@ -9,7 +9,7 @@ import click
 
 from receiver.cli.common import json_option, load_settings, one_line, print_json, print_table, reading
 from receiver.cli.fields import header_pairs, print_fields, unwrapped
-from receiver.cli.filters import filter_options, utf8
+from receiver.cli.filters import filter_options, limit_option, utf8
 from receiver.errors import UserError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def events() -> None:
 
 @events.command("list")
 @filter_options
-@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="At most so many.")
+@limit_option
 @json_option
 def list_(filters: "Filters", limit: int, as_json: bool) -> None:
     """Stored events, newest first."""

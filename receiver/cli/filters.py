@@ -4,10 +4,11 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import wraps
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
+F = TypeVar("F", bound=Callable[..., Any])
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 STATUSES = ("attention", "pending", "unhandled", "done")
 
@@ -53,6 +54,12 @@ OPTIONS = (
     ),
     click.option("--until", type=moment, metavar="TIME", help="Received before then."),
 )
+
+
+def limit_option(function: F) -> F:
+    """`--limit`; bounded, because a database's numbers are."""
+    limits = click.IntRange(1, 1_000_000)
+    return click.option("--limit", type=limits, default=50, show_default=True, help="At most so many.")(function)
 
 
 def filter_options(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -10,7 +10,7 @@ import click
 
 from receiver.cli.common import json_option, load_settings, print_json, print_table, reading
 from receiver.cli.fields import header_pairs, print_fields
-from receiver.cli.filters import utf8
+from receiver.cli.filters import limit_option, utf8
 from receiver.errors import UserError
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def rejections() -> None:
 @rejections.command("list")
 @click.option("--source", type=utf8, metavar="NAME", help="Of this source.")
 @click.option("--code", type=utf8, metavar="CODE", help="With this cause, as signature_mismatch.")
-@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="At most so many.")
+@limit_option
 @json_option
 def list_(source: str | None, code: str | None, limit: int, as_json: bool) -> None:
     """Refused requests, newest first."""

@@ -49,6 +49,11 @@ for _name in ("plan", "apply", "status", "pause", "resume", "cancel", "shadow"):
     replay.add_command(not_built(_name, "Single events are replayed with postern replay event ID…"))
 
 
+def _no_rate_yet(ctx: click.Context, parameter: click.Parameter, rate: str | None) -> None:
+    if rate is not None:
+        raise UserError(f"{ctx.command_path} --rate is not built yet", fix="Leave it out", exit_code=2)
+
+
 @replay.command("event")
 @click.argument("names", type=utf8, metavar="ID...", nargs=-1, required=True)
 @click.option(
@@ -56,6 +61,7 @@ for _name in ("plan", "apply", "status", "pause", "resume", "cancel", "shadow"):
 )
 @click.option("--effects", type=click.Choice(["keep", "repeat"]), default="keep", show_default=True,
               help="Send nothing again that succeeded, or begin with nothing recorded.")  # fmt: skip
+@click.option("--rate", metavar="RATE", hidden=True, expose_value=False, callback=_no_rate_yet)
 @click.option("--reason", type=utf8, metavar="TEXT", help="Why, for the events' stories.")
 @yes_option
 @json_option

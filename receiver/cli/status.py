@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from receiver.store.reads import Failures
 
 UNHANDLED_SINCE = timedelta(hours=24)
+OUR_REFUSALS = ("signature_mismatch", "timestamp_stale", "timestamp_future")
+"""What a rotated secret or a wrong clock can cause. What else is refused needs nobody: strangers send it."""
 UNHANDLED = "postern events list --status unhandled --since 24h"
 
 
@@ -24,6 +26,8 @@ UNHANDLED = "postern events list --status unhandled --since 24h"
 class Overview:
     sources: "list[Source]"
     """The configured ones, those that never had a delivery too."""
+    refusals: dict[str, str]
+    """By source the newest of `OUR_REFUSALS` since the last accepted delivery."""
     receivers: "list[Process]"
     workers: Workers
     runs: dict[str, int]
@@ -58,14 +62,28 @@ def look(session: "Session", settings: Settings, now: datetime) -> Overview:
 
     seen = reads.sources(session)
     live = reads.processes(session, now)
+    sources = [seen.get(name) or Source(name=name) for name in settings.sources]
     return Overview(
-        [seen.get(name) or Source(name=name) for name in settings.sources],
+        sources,
+        {source.name: code for source in sources if (code := _our_refusal(session, source))},
         [process for process in live if process.role == "receiver"],
         Workers([process for process in live if process.role == "worker"], reads.offers(session, now)),
         reads.unfinished(session),
         reads.failures(session),
         reads.unhandled(session, now - UNHANDLED_SINCE),
     )
+
+
+def _our_refusal(session: "Session", source: "Source") -> str | None:
+    """Also where strangers were refused after it, unless they were so many that it is no longer kept."""
+    from receiver.store import reads
+
+    if not source.refused_since_accepted:
+        return None
+    found = [row for code in OUR_REFUSALS for row in reads.rejections(session, source.name, 1, code)]
+    accepted_at = source.last_accepted_at
+    since = [row for row in found if accepted_at is None or row.received_at > accepted_at]
+    return max(since, key=lambda row: row.received_at).code if since else None
 
 
 def needs(overview: Overview) -> Iterator[Advice]:
@@ -77,9 +95,9 @@ def needs(overview: Overview) -> Iterator[Advice]:
     if overview.waiting and not overview.workers.live:
         yield Advice(f"{_runs(overview.waiting)} waiting, and no worker is alive", SERVE)
     for source in overview.sources:
-        if source.refused_since_accepted:
+        if code := overview.refusals.get(source.name):
             text = f"{source.name}: {source.refused_since_accepted} refused since the last one that was accepted"
-            yield Advice(f"{text} ({source.last_refused_code})", f"postern rejections list --source {source.name}")
+            yield Advice(f"{text} ({code})", f"postern rejections list --source {source.name}")
 
 
 def _runs(count: int) -> str:

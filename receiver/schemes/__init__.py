@@ -6,6 +6,7 @@ Pure: values in, values out. How one kind of signature is made and checked stand
 """
 
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -40,10 +41,23 @@ def _key(name: str) -> bytes:
     return name.lower().encode()
 
 
+_HEX = rb"[0-9a-fA-F]{2}"
+_PAIR = rb"\\u[dD][89abAB]%b\\u[dD][c-fC-F]%b" % (_HEX, _HEX)
+_ESCAPES = re.compile(rb"(\\[^u]|%b)|\\u[dD][89a-fA-F]%b" % (_PAIR, _HEX))
+"""Group 1 is kept: any other escape, and a surrogate pair. What is left is half a pair."""
+
+
 def parse_body(body: bytes) -> Any:
-    """The body as JSON; None where it is not strict UTF-8 JSON of at most 200 levels."""
+    """The body as JSON; None where it is not strict UTF-8 JSON of at most 200 levels.
+
+    Half a surrogate pair becomes U+FFFD: it is legal, and JavaScript writes it where it cuts a text inside an emoji.
+    """
     try:
         return from_json(body, allow_inf_nan=False)
+    except ValueError:
+        whole = _ESCAPES.sub(lambda found: found[1] or rb"\ufffd", body)
+    try:
+        return from_json(whole, allow_inf_nan=False)
     except ValueError:
         return None
 

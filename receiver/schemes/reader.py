@@ -98,7 +98,9 @@ def _echo(echo: Mapping[str, Any], where: str) -> Echo:
 
 def _printable(value: Any) -> str | None:
     text = text_of(value)
-    return text if text and len(text) <= _LONGEST and text.isprintable() else None
+    if not text or len(text) > _LONGEST or "\ufffd" in text:  # that stands for what is lost: two ids would be one
+        return None
+    return text if text.isprintable() else None
 
 
 def _digest(source: Request | Part) -> str:

@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from receiver import __version__
@@ -52,6 +52,20 @@ def register(
 def seen(tx: Transaction, process_id: int) -> bool:
     """Sign of life; False if the process was forgotten meanwhile."""
     return bool(tx.run("UPDATE process SET seen_at = :now WHERE id = :id", now=tx.now_us, id=process_id))
+
+
+@dataclass(slots=True)
+class Enrolment:
+    """A process's row for as long as it lives: written down anew where it stood still so long that it was forgotten."""
+
+    register: Callable[[Transaction], int]
+    process_id: int | None = None
+
+    def renew(self, tx: Transaction) -> int:
+        """Sign of life, the first one too; the row's id."""
+        if self.process_id is None or not seen(tx, self.process_id):
+            self.process_id = self.register(tx)
+        return self.process_id
 
 
 def stopped(tx: Transaction, process_id: int) -> None:

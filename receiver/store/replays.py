@@ -71,7 +71,7 @@ def _again(tx: Transaction, event_id: int, run_id: int, state: str, code: str | 
         return "at_work"
     if not wanted.repeat and state in FINISHED:
         return "finished"
-    if not wanted.repeat and code == "ambiguous":
+    if not wanted.repeat and code == "ambiguous" and _has_open_step(tx, run_id):
         return "ambiguous"
     tx.run(
         "UPDATE run SET state = 'waiting', due_at = :now, failures = 0, lapses = 0, code = NULL, reason = NULL,"
@@ -80,6 +80,16 @@ def _again(tx: Transaction, event_id: int, run_id: int, state: str, code: str | 
     )  # fmt: skip
     remember(tx, event_id, run_id, "replayed", None, wanted.text)
     return "repeated" if wanted.repeat else "again"
+
+
+def _has_open_step(tx: Transaction, run_id: int) -> bool:
+    """Whether an outcome is still unknown: an answer may have come after the run was parked."""
+    found = tx.all(
+        "SELECT 1 FROM step JOIN run ON run.id = step.run_id AND run.generation = step.generation"
+        " WHERE run.id = :id AND step.state = 'open' LIMIT 1",
+        id=run_id,
+    )
+    return bool(found)
 
 
 def _route_again(tx: Transaction, event_id: int, wanted: Replay) -> Replayed:

@@ -159,7 +159,8 @@ def finish(tx: Transaction, run: Claimed, verdict: Verdict) -> bool:
     """End an attempt; False if the lease was lost, and nothing changed."""
     changed = tx.run(
         "UPDATE run SET state = :state, token = NULL, lease_until = NULL, lapses = 0, failures = failures + :failure,"
-        " code = :code, reason = :reason, due_at = :due, finished_at = :now WHERE id = :id AND token = :token",
+        " code = CASE WHEN :state = 'waiting' AND :failure = 0 THEN code ELSE :code END,"  # a wait is no failure
+        " reason = :reason, due_at = :due, finished_at = :now WHERE id = :id AND token = :token",
         id=run.id, token=run.token, state=verdict.state, failure=int(verdict.failure), code=verdict.code,
         reason=verdict.reason, due=tx.now_us + round(verdict.wait_s * 1e6) if verdict.state == "waiting" else None,
         now=tx.now_us,

@@ -32,11 +32,13 @@ class Service:
     name: str = "service"
     port: int = field(default_factory=free_port)
     starts: int = 0
+    started_at: float = 0.0
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         assert self.process is None, "it runs"
         self.starts += 1
+        self.started_at = time.time()
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("POSTERN_")}
         with (self.project.folder / f"{self.name}-{self.starts:03}.log").open("wb") as log:
             self.process = subprocess.Popen(

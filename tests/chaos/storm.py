@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Any
 
 from tests.chaos.project import LEASE_S
 from tests.chaos.service import Broken, Service
@@ -153,9 +154,14 @@ class Storm:
 
     async def _terminate(self) -> None:
         await self._service.terminate()
-        if held := self.world.project.look("SELECT handler, attempts, lapses FROM run WHERE state = 'running'"):
+        if held := self._held_by(self._service):
             raise Broken(f"after SIGTERM it has not given back {len(held)} leases: {held[:3]}")
         self._service.start()
+
+    def _held_by(self, service: Service) -> list[Any]:
+        """Runs that it has claimed; others may still wait for the leases of one killed before it to run out."""
+        since = f"started_at > {round(service.started_at * 1e6)}"
+        return self.world.project.look(f"SELECT handler, attempts FROM run WHERE state = 'running' AND {since}")
 
     async def _succeed(self) -> None:
         """Frozen, taken for dead and replaced, it wakes up again and finds its leases gone."""

@@ -121,7 +121,7 @@ def test_each_end_is_written_down(bench: Bench) -> None:
     assert bench.runs("state, code, reason, failures, due_at IS NOT NULL") == [
         ("dropped", None, "old", 0, 0),
         ("parked", "asked", "look", 0, 0),
-        ("waiting", "retry_asked", "the handler asked to be called again", 0, 1),
+        ("waiting", None, "the handler asked to be called again", 0, 1),
         ("waiting", "exception", f"ValueError: no at {__file__}:{handler.__code__.co_firstlineno + 3}", 1, 1),
         ("succeeded", None, None, 0, 0),
     ]
@@ -432,3 +432,20 @@ def test_the_correlation_id_of_every_call_is_the_events(tmp_path: Path) -> None:
             event_id = bench.put()
             bench.until_settled()
         assert [call.headers["x-correlation-id"] for call in real.calls] == [text("ev", event_id)]
+
+
+def test_slots_that_are_all_held_by_handlers_out_of_time_are_its_trouble(bench: Bench) -> None:
+    release = threading.Event()
+
+    @on("shop", "*")
+    def hanging(event: Event[Any], ctx: SyncContext) -> None:
+        release.wait(20)
+
+    with bench.engine(
+        hanging, settings=settings_of(bench.root, "[worker]\nconcurrency = 1\ntimeout_s = 0.05")
+    ) as engine:
+        assert engine.trouble is None
+        bench.put()
+        until(lambda: engine.trouble == "all 1 slots are held by handlers that outlived their time: restart")
+        release.set()
+        until(lambda: engine.trouble is None)

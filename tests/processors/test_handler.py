@@ -127,10 +127,25 @@ def test_a_type_that_is_only_imported_for_checking_stops_the_worker() -> None:
     with pytest.raises(UserError) as caught:
         by_name([handler_of(typed)])
     assert str(caught.value) == (
-        "handler 'typed': its annotations cannot be read: name 'Decimal' is not defined\n"
+        "handler 'typed': the type of its event cannot be read: name 'Decimal' is not defined\n"
         f"  at {__file__}:{line_of(typed)}\n"
-        "  Import the type outside of TYPE_CHECKING."
+        "  Take a type that pydantic reads, imported outside of TYPE_CHECKING."
     )
+
+
+def test_a_type_that_pydantic_cannot_read_is_named_with_its_handler() -> None:
+    class Plain: ...
+
+    @on("stripe")
+    async def plain(event: Event[Plain], ctx: Context) -> None: ...
+
+    with pytest.raises(UserError, match="handler 'plain': the type of its event cannot be read"):
+        by_name([handler_of(plain)])
+
+
+def test_only_functions_are_handlers() -> None:
+    with pytest.raises(TypeError, match="@on takes a function"):
+        on("stripe", name="bound")(print)
 
 
 def test_a_worker_offers_each_pattern_and_each_alias() -> None:

@@ -38,3 +38,8 @@ def test_an_alias_asks_for_nothing() -> None:
 def test_the_order_of_handlers_does_not_depend_on_who_offered_them() -> None:
     one, other = ("a", "*", "*"), ("b", "*", "*")
     assert router([one, other])("s", "t") == router([other, one])("s", "t") == ("a", "b")
+
+
+def test_an_event_does_not_go_to_an_old_name_while_a_worker_that_has_only_that_one_still_lives() -> None:
+    renamed = [("new", "stripe", "*"), ("old", "", ""), ("old", "stripe", "*")]
+    assert router(renamed)("stripe", "a") == ("new",)

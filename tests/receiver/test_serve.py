@@ -15,7 +15,7 @@ from tests.support.inside import PATH, STRIPE
 from tests.support.postern import Postern, serving, write_project
 from tests.support.rows import count, rows
 from tests.support.until import until
-from tests.support.wire import Answer, post
+from tests.support.wire import Answer, get, post
 
 CAP_DAC_OVERRIDE, PR_CAPBSET_DROP = 1, 24
 libc = ctypes.CDLL(None)
@@ -184,3 +184,60 @@ def test_two_servers_on_one_store_share_its_events(folder: Path) -> None:
         alive = "role = 'receiver' AND stopped_at IS NULL"
         assert count(first.store, "process", alive) == 2
     assert count(folder / "postern.db", "process", alive) == 0
+
+
+BLOCKS = """
+import time
+from pathlib import Path
+while not Path("go").exists():
+    time.sleep(0.02)
+"""
+FAILS_TO_STOP = """
+import threading
+import dramatiq
+
+def stop(worker):
+    raise SystemExit("a surprise")
+
+dramatiq.Worker.stop = stop
+threading.Thread(target=threading.Event().wait).start()
+"""
+
+
+def worker(postern: Postern) -> str:
+    return str(get(postern.port, "/readyz").json()["worker"])
+
+
+def test_a_handler_module_that_blocks_at_import_does_not_hold_up_intake(folder: Path) -> None:
+    write_project(folder, STRIPE, BLOCKS)
+    with serving(folder) as postern:
+        assert worker(postern) == "starting"
+        assert deliver(postern.port, "evt_meanwhile").status == 200
+        (folder / "go").touch()
+        until(lambda: worker(postern) == "ok", what="the worker")
+
+
+def test_a_handler_module_that_never_ends_its_import_does_not_keep_the_process(folder: Path) -> None:
+    write_project(folder, STRIPE, BLOCKS)
+    with serving(folder) as postern:
+        assert worker(postern) == "starting"
+    assert postern.lines()[-1]["message"] == "stopped"
+
+
+def test_a_worker_that_cannot_be_started_is_trouble_and_intake_goes_on(folder: Path) -> None:
+    write_project(folder, STRIPE, "import dramatiq\ndel dramatiq.Worker\n")
+    with serving(folder) as postern:
+        until(lambda: "did not start: AttributeError" in worker(postern), what="the trouble")
+        assert deliver(postern.port, "evt_1").status == 200
+
+
+def test_a_stop_that_fails_half_way_still_ends_the_process_and_stops_the_rest(folder: Path) -> None:
+    write_project(folder, STRIPE, FAILS_TO_STOP)
+    postern = Postern(folder, {})
+    try:
+        postern.ready()
+        until(lambda: worker(postern) == "ok", what="the worker")
+        assert postern.stop() == 1
+        assert count(postern.store, "process", "role = 'receiver' AND stopped_at IS NULL") == 0
+    finally:
+        postern.kill()

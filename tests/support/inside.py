@@ -10,7 +10,8 @@ from pathlib import Path
 from starlette.types import ASGIApp
 
 from receiver import server
-from receiver.app import WorkerStatus, create_app
+from receiver.api.probes import WorkerStatus
+from receiver.app import create_app
 from receiver.ingest import Limits
 from receiver.metrics import Metrics
 from receiver.settings import load

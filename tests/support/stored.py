@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from receiver.schemes import Identity
-from receiver.store import Store, intake, processes, runs, schema
+from receiver.store import Store, intake, processes, runs, schema, steps
 from receiver.store.activity import Refusal
 from receiver.store.ids import number, text
 from receiver.store.intake import Arrival
@@ -62,6 +62,8 @@ class Stored:
             self.finish(run, ends[run.handler])
 
     def finish(self, run: Claimed, verdict: Verdict) -> None:
+        if verdict.code == "ambiguous":  # what makes it so
+            self.store.write_from_thread(lambda tx: steps.intend(tx, run, "pay", 0, "key", b"POST bank /pay\n\n"))
         self.store.write_from_thread(lambda tx: runs.finish(tx, run, verdict))
 
     def worker(self, *offers: HandlerOffer, trouble: str | None = None) -> int:

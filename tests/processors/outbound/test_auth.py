@@ -17,7 +17,7 @@ def request_with(root: Path, auth: str, **environ: str) -> httpx.Request:
 
     async def work() -> None:
         upstreams = Upstreams(settings, apis.transports)
-        await upstreams.get("ledger").send(make_call("POST", "/x?a=b"), key=None, correlation="")
+        await upstreams.get("ledger").send(make_call("ledger", "POST", "/x?a=b"), key=None, correlation="")
         await upstreams.aclose()
 
     asyncio.run(work())

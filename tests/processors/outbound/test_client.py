@@ -1,5 +1,7 @@
 """Calls over several attempts: what is repeated, under which key, and when a person is asked."""
 
+import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -74,7 +76,7 @@ def test_whose_trouble_it_is_shows_in_the_code(status: int, code: str) -> None:
 # ── an outcome in doubt ──
 
 
-@pytest.mark.parametrize("doubt", [TimeoutError(), ConnectionResetError(), (500, ""), (502, ""), (504, ""), (302, "")])
+@pytest.mark.parametrize("doubt", [TimeoutError(), ConnectionResetError(), (500, ""), (502, ""), (504, "")])
 def test_in_doubt_the_same_bytes_are_repeated_under_the_same_key(doubt: Any) -> None:
     first = Drafts("a", "a").deliver(doubt, (201, {}))
     assert (first.state, first.steps["POST ledger /entries"].state) == ("waiting", "open")
@@ -232,3 +234,33 @@ def test_a_function_that_answers_sees_what_the_handler_sent() -> None:
         return (201, None) if call.body == b"a" else (400, None)
 
     assert deliver(Drafts("a").handler, PAID, apis={"ledger": answer}).state == "succeeded"
+
+
+# ── what the handler did not wait for ──
+
+
+def test_a_call_that_the_handler_did_not_wait_for_is_recorded_before_the_attempt_ends() -> None:
+    left: list[asyncio.Task[Any]] = []
+
+    @on("shop", "*")
+    async def hasty(event: Event[Any], ctx: Context) -> None:
+        left.append(asyncio.create_task(ctx.api("ledger").post("/entries")))
+        await asyncio.sleep(0)
+
+    done = deliver(hasty, {"id": 1}, type="paid", apis={"ledger": [(201, {})]})
+    assert (done.state, done.steps["POST ledger /entries"].state) == ("succeeded", "done")
+
+
+def test_a_repeat_is_judged_by_the_call_that_was_sent_and_goes_nowhere_else() -> None:
+    sends: list[Callable[[Context], Any]] = [
+        lambda ctx: ctx.api("bank").post("/pay", step="pay"),
+        lambda ctx: ctx.api("ledger").post("/pay", step="pay"),
+    ]
+
+    @on("shop", "*")
+    async def moved(event: Event[Any], ctx: Context) -> None:
+        await sends[ctx.attempt - 1](ctx)
+
+    first = deliver(moved, {"id": 1}, type="paid", apis={"bank": [TimeoutError()], "ledger": [(201, {})]})
+    second = first.again()
+    assert (second.state, second.code) == ("parked", "step_drift")

@@ -52,7 +52,7 @@ def test_an_intent_is_there_before_anything_is_sent_with_its_key_and_bytes(bench
     run = claimed(bench)
 
     async def use(recorder: Recorder) -> None:
-        todo, row = await recorder.begin("a", b"bytes", named=False, repeatable=True)
+        todo, row = await recorder.begin("a", b"bytes", named=False, repeatable=lambda _: True)
         key = idempotency_key(text("ev", run.event_id), "book", "a", 0, 0)
         assert (todo, row.state, row.key, row.sends) == (Todo.INTEND, "open", key, 1)
         assert bench.steps("name, state, key, request, sends, outcome_at") == [("a", "open", key, b"bytes", 1, None)]
@@ -66,14 +66,14 @@ def test_a_repeat_shows_the_state_it_found_and_counts_what_was_sent(bench: Bench
     run = claimed(bench)
 
     async def use(recorder: Recorder) -> tuple[Todo, str, int]:
-        todo, row = await recorder.begin("a", b"x", named=False, repeatable=True)
+        todo, row = await recorder.begin("a", b"x", named=False, repeatable=lambda _: True)
         return todo, row.state, row.sends
 
     assert with_recorder(bench, run, use) == (Todo.INTEND, "open", 1)
     assert with_recorder(bench, run, use) == (Todo.REPEAT, "open", 2)
 
     async def refuse(recorder: Recorder) -> None:
-        _, row = await recorder.begin("a", b"x", named=False, repeatable=True)
+        _, row = await recorder.begin("a", b"x", named=False, repeatable=lambda _: True)
         await recorder.conclude(row, "refused", 422)
 
     with_recorder(bench, run, refuse)
@@ -85,7 +85,7 @@ def test_a_success_is_never_overwritten(bench: Bench) -> None:
     run = claimed(bench)
 
     async def use(recorder: Recorder) -> None:
-        _, row = await recorder.begin("a", b"x", named=False, repeatable=True)
+        _, row = await recorder.begin("a", b"x", named=False, repeatable=lambda _: True)
         await recorder.conclude(row, "done", 201, b"{}", b"first")
         for state in ("open", "refused", "done"):
             await recorder.conclude(row, state, 500, b"{}", b"later")
@@ -99,8 +99,8 @@ def test_what_an_older_copy_heard_is_no_outcome_of_a_younger_one(heard: str, ben
     run = claimed(bench)
 
     async def use(recorder: Recorder) -> None:
-        _, older = await recorder.begin("a", b"x", named=False, repeatable=True)
-        _, younger = await recorder.begin("a", b"x", named=False, repeatable=True)
+        _, older = await recorder.begin("a", b"x", named=False, repeatable=lambda _: True)
+        _, younger = await recorder.begin("a", b"x", named=False, repeatable=lambda _: True)
         await recorder.conclude(older, heard, 422)
         assert bench.steps("state, status") == [("open", None)]
         await recorder.conclude(older, "done", 201)
@@ -114,7 +114,7 @@ def test_each_generation_has_a_ledger_and_keys_of_its_own(bench: Bench) -> None:
     run = claimed(bench)
 
     async def use(recorder: Recorder) -> tuple[Todo, str]:
-        todo, row = await recorder.begin("a", b"x", named=False, repeatable=False)
+        todo, row = await recorder.begin("a", b"x", named=False, repeatable=lambda _: False)
         return todo, row.key
 
     first, second = with_recorder(bench, run, use), with_recorder(bench, replace(run, generation=1), use)
@@ -131,7 +131,7 @@ def test_two_runs_of_one_event_do_not_share_a_ledger(bench: Bench) -> None:
     both = bench.claim(book, other)
 
     async def use(recorder: Recorder) -> str:
-        _, row = await recorder.begin("a", b"x", named=False, repeatable=False)
+        _, row = await recorder.begin("a", b"x", named=False, repeatable=lambda _: False)
         return row.key
 
     assert len({with_recorder(bench, run, use) for run in both}) == 2
@@ -139,7 +139,7 @@ def test_two_runs_of_one_event_do_not_share_a_ledger(bench: Bench) -> None:
 
 async def everything(recorder: Recorder, caught: list[str]) -> None:
     for work in (
-        lambda: recorder.begin("new", b"x", named=True, repeatable=True),
+        lambda: recorder.begin("new", b"x", named=True, repeatable=lambda _: True),
         lambda: recorder.again(known),
     ):
         try:
@@ -192,7 +192,7 @@ def test_a_store_that_fails_records_no_intent_and_says_so(bench: Bench) -> None:
     async def use(recorder: Recorder) -> None:
         results = await asyncio.gather(
             bench.store.write(broken),
-            recorder.begin("a", b"x", named=False, repeatable=True),
+            recorder.begin("a", b"x", named=False, repeatable=lambda _: True),
             return_exceptions=True,
         )
         assert isinstance(results[0], ZeroDivisionError)

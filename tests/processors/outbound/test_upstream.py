@@ -25,20 +25,20 @@ values = st.text(alphabet=[chr(code) for code in range(33, 127)], max_size=8)
 
 @given(st.sampled_from(["POST", "PUT"]), st.dictionaries(names, values, max_size=3), st.binary(max_size=40))
 def test_a_call_survives_being_stored(method: str, headers: dict[str, str], content: bytes) -> None:
-    call = make_call(method, "/entries", params={"a": "b c", "d": "\n"}, headers=headers, content=content)
+    call = make_call("ledger", method, "/entries", params={"a": "b c", "d": "\n"}, headers=headers, content=content)
     assert Call.from_bytes(call.to_bytes()) == call
 
 
 @pytest.mark.parametrize("path", ["http://evil.test/", "//evil.test/x", "https:/x", "ftp://x", "http:x"])
 def test_an_absolute_address_is_refused_because_it_would_be_given_our_credentials(path: str) -> None:
     with pytest.raises(ValueError, match="relative to base_url"):
-        make_call("POST", path)
+        make_call("ledger", "POST", path)
 
 
 @pytest.mark.parametrize("path", ["@evil.test/x", "\\\\evil.test", "/../../x", ".evil.test", ":81/x", "?a=b", ""])
 def test_no_path_leads_to_another_host(path: str, tmp_path: Path) -> None:
     apis = Apis([200])
-    send(tmp_path, apis, make_call("POST", path))
+    send(tmp_path, apis, make_call("ledger", "POST", path))
     assert apis.calls[0].url.host == "ledger.test"
 
 
@@ -59,22 +59,22 @@ def test_no_path_leads_to_another_host(path: str, tmp_path: Path) -> None:
 )
 def test_what_cannot_stand_in_a_header_is_refused_before_anything_is_recorded(name: str, value: str) -> None:
     with pytest.raises(ValueError, match="cannot stand in a header"):
-        make_call("POST", "/", headers={name: value})
+        make_call("ledger", "POST", "/", headers={name: value})
 
 
 def test_a_body_brings_its_own_content_type_unless_one_is_given() -> None:
-    assert make_call("POST", "/", json_value={"a": 1}) == Call(
-        "POST", "/", (("Content-Type", "application/json"),), b'{"a":1}'
+    assert make_call("ledger", "POST", "/", json_value={"a": 1}) == Call(
+        "ledger", "POST", "/", (("Content-Type", "application/json"),), b'{"a":1}'
     )
-    form = make_call("POST", "/", data={"a": "b c"})
+    form = make_call("ledger", "POST", "/", data={"a": "b c"})
     assert (form.headers, form.content) == ((("Content-Type", "application/x-www-form-urlencoded"),), b"a=b+c")
-    given = make_call("POST", "/", json_value=1, headers={"content-type": "application/ld+json"})
+    given = make_call("ledger", "POST", "/", json_value=1, headers={"content-type": "application/ld+json"})
     assert given.headers == (("content-type", "application/ld+json"),)
 
 
 def test_what_leaves_carries_the_base_url_the_key_and_the_correlation_id(tmp_path: Path) -> None:
     apis = Apis([200])
-    answered = send(tmp_path, apis, make_call("PATCH", "/entries/1?a=b", json_value={}), key="key-1")
+    answered = send(tmp_path, apis, make_call("ledger", "PATCH", "/entries/1?a=b", json_value={}), key="key-1")
     [request] = apis.calls
     assert (request.method, str(request.url)) == ("PATCH", "http://ledger.test/v1/entries/1?a=b")
     assert (request.headers["idempotency-key"], request.headers["x-correlation-id"]) == ("key-1", "ev_1")
@@ -84,28 +84,28 @@ def test_what_leaves_carries_the_base_url_the_key_and_the_correlation_id(tmp_pat
 
 def test_an_upstream_that_takes_no_key_is_sent_none(tmp_path: Path) -> None:
     apis = Apis([200])
-    send(tmp_path, apis, make_call("POST", "/x"), key="key-1", name="bank")
+    send(tmp_path, apis, make_call("ledger", "POST", "/x"), key="key-1", name="bank")
     assert "idempotency-key" not in apis.calls[0].headers
 
 
 def test_a_handler_cannot_overwrite_the_key(tmp_path: Path) -> None:
     apis = Apis([200])
-    send(tmp_path, apis, make_call("POST", "/", headers={"idempotency-key": "mine"}), key="ours")
+    send(tmp_path, apis, make_call("ledger", "POST", "/", headers={"idempotency-key": "mine"}), key="ours")
     assert apis.calls[0].headers.get_list("idempotency-key") == ["ours"]
 
 
 def test_redirects_are_not_followed(tmp_path: Path) -> None:
     apis = Apis([httpx.Response(307, headers={"location": "http://evil.test/"})])
-    answered = send(tmp_path, apis, make_call("POST", "/"))
+    answered = send(tmp_path, apis, make_call("ledger", "POST", "/"))
     assert answered.response is not None
-    assert (answered.response.status_code, len(apis.calls)) == (307, 1)
+    assert (answered.response.status, len(apis.calls)) == (307, 1)
 
 
 @pytest.mark.parametrize(
     "error", [httpx.ConnectError("x"), httpx.ConnectTimeout("x"), httpx.PoolTimeout("x"), httpx.ProxyError("x")]
 )
 def test_without_a_connection_nothing_was_sent(error: Exception, tmp_path: Path) -> None:
-    answered = send(tmp_path, Apis([error]), make_call("POST", "/"))
+    answered = send(tmp_path, Apis([error]), make_call("ledger", "POST", "/"))
     assert (answered.response, answered.sent, answered.error) == (None, Sent.NO, f"{type(error).__name__}: x")
 
 
@@ -121,14 +121,18 @@ def test_without_a_connection_nothing_was_sent(error: Exception, tmp_path: Path)
     ],
 )
 def test_on_a_connection_everything_else_may_have_been_sent(error: Exception, tmp_path: Path) -> None:
-    assert send(tmp_path, Apis([error]), make_call("POST", "/")) == Answered(None, Sent.MAYBE, type(error).__name__)
+    assert send(tmp_path, Apis([error]), make_call("ledger", "POST", "/")) == Answered(
+        None, Sent.MAYBE, type(error).__name__
+    )
 
 
 def test_a_real_upstream_is_reached(tmp_path: Path) -> None:
     with upstream() as real:
-        answered = send(tmp_path, None, make_call("POST", "/entries", json_value={"a": 1}), key="k", address=real.url)
+        answered = send(
+            tmp_path, None, make_call("ledger", "POST", "/entries", json_value={"a": 1}), key="k", address=real.url
+        )
         assert answered.response is not None
-        assert (answered.response.status_code, answered.response.json()) == (201, {"id": "entry_1"})
+        assert (answered.response.status, answered.response.json()) == (201, {"id": "entry_1"})
         [call] = real.calls
     assert (call.method, call.path, call.key, call.body) == ("POST", "/entries", "k", b'{"a":1}')
 
@@ -136,13 +140,13 @@ def test_a_real_upstream_is_reached(tmp_path: Path) -> None:
 def test_a_closed_port_was_sent_nothing(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    answered = send(tmp_path, None, make_call("POST", "/"), address=f"http://127.0.0.1:{port}")
+    answered = send(tmp_path, None, make_call("ledger", "POST", "/"), address=f"http://127.0.0.1:{port}")
     assert answered.sent is Sent.NO
 
 
 def test_a_connection_that_closes_without_an_answer_may_have_been_sent(tmp_path: Path) -> None:
     with accepting(lambda connection: connection.recv(65536)) as port:
-        answered = send(tmp_path, None, make_call("POST", "/"), address=f"http://127.0.0.1:{port}")
+        answered = send(tmp_path, None, make_call("ledger", "POST", "/"), address=f"http://127.0.0.1:{port}")
     assert answered.sent is Sent.MAYBE
 
 
@@ -150,7 +154,11 @@ def test_an_upstream_that_never_answers_is_given_up_at_its_timeout(tmp_path: Pat
     over = threading.Event()
     with accepting(lambda _: over.wait(10)) as port:
         answered = send(
-            tmp_path, None, make_call("POST", "/"), address=f"http://127.0.0.1:{port}", more="timeout_s = 0.05"
+            tmp_path,
+            None,
+            make_call("ledger", "POST", "/"),
+            address=f"http://127.0.0.1:{port}",
+            more="timeout_s = 0.05",
         )
         over.set()
     assert (answered.sent, answered.error) == (Sent.MAYBE, "ReadTimeout")

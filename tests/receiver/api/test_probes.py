@@ -39,6 +39,18 @@ def test_a_locked_store_makes_it_not_ready_but_alive_and_the_end_of_the_lock_rea
         assert get(receiver.port, "/readyz").status == 200
 
 
+def test_a_store_without_our_tables_version_is_not_ready(tmp_path: Path) -> None:
+    with inside(tmp_path) as receiver:
+        with closing(sqlite3.connect(receiver.file)) as other:
+            version = other.execute("SELECT version_num FROM alembic_version").fetchone()
+            other.execute("DELETE FROM alembic_version")
+            other.commit()
+            assert get(receiver.port, "/readyz").json()["store"] == "there is no store yet"
+            other.execute("INSERT INTO alembic_version VALUES (?)", version)
+            other.commit()
+        assert get(receiver.port, "/readyz").status == 200
+
+
 def test_a_failed_worker_is_shown_and_does_not_make_it_red(tmp_path: Path) -> None:
     with inside(tmp_path, worker=FailedWorker()) as receiver:
         answer = get(receiver.port, "/readyz")
@@ -50,8 +62,9 @@ def test_a_failed_worker_is_shown_and_does_not_make_it_red(tmp_path: Path) -> No
 
 
 def test_while_it_drains_it_is_not_ready(tmp_path: Path) -> None:
-    store = open_store(f"sqlite:///{tmp_path}/postern.db", create=True)
-    apps = create_app(load(environ={}), store, {}, Metrics())
+    settings = load(environ={"POSTERN_STORE__URL": f"sqlite:///{tmp_path}/postern.db"})
+    store = open_store(settings.store.url, create=True)
+    apps = create_app(settings, store, {}, Metrics())
     with listen(apps.public, Limits()) as port:
         assert get(port, "/readyz").status == 200
         apps.drain()

@@ -10,6 +10,8 @@ import pytest
 
 from tests.receiver.cli.conftest import Ended, Serving
 from tests.support.stored import Stored, offer, stored
+from tests.support.until import until
+from tests.support.wire import get
 
 Typed = Callable[..., Ended]
 SECRET = "whsec_of_the_tests"
@@ -97,6 +99,7 @@ def test_while_postern_serves_all_is_well_and_the_port_is_its_own(
 ) -> None:
     with_handlers(folder)
     url = serve(folder, "--port", str(port)).listening()
+    until(lambda: get(port, "/readyz").json()["worker"] == "ok", what="the worker")
     checks = found(typed, folder)
     assert {state for said in checks.values() for state, _, _ in said} == {"ok"}
     assert checks["receiver"][0][1].endswith(f" is ready at {url}")

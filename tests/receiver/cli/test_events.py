@@ -80,7 +80,9 @@ def test_every_filter_chooses(tmp_path: Path, shop: Stored, typed: Typed, filter
         ("--type=\udcff", "invalid value for '--type': this is not UTF-8"),
         ("--status=bad", "invalid value for '--status': 'bad' is not one of 'attention', 'pending', 'unhandled',"
                          " 'done'."),
-        ("--limit=0", "invalid value for '--limit': 0 is not in the range x>=1."),
+        ("--limit=0", "invalid value for '--limit': 0 is not in the range 1<=x<=1000000."),
+        ("--limit=99999999999999999999",
+         "invalid value for '--limit': 99999999999999999999 is not in the range 1<=x<=1000000."),
     ],
 )  # fmt: skip
 def test_what_makes_no_sense_is_said(tmp_path: Path, typed: Typed, option: str, said: str) -> None:

@@ -116,3 +116,9 @@ def test_a_real_refusal_is_kept_without_the_signature_that_was_expected(tmp_path
     assert headers[1][1] in shown
     assert expected not in shown + json.dumps(row)
     assert SECRET not in shown + json.dumps(row)
+
+
+def test_a_limit_beyond_a_database_s_numbers_is_wrong_use(tmp_path: Path, shop: Stored, typed: Typed) -> None:
+    ended = typed(tmp_path, "rejections", "list", "--limit", "99999999999999999999")
+    assert (ended.code, ended.out) == (2, "")
+    assert "is not in the range 1<=x<=1000000" in ended.err

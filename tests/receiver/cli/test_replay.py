@@ -165,3 +165,9 @@ def test_what_is_not_built_yet_says_so(tmp_path: Path, typed: Typed, command: st
         f"postern: postern replay {command} is not built yet\n"
         "  Single events are replayed with postern replay event ID…\n"
     )
+
+
+def test_a_rate_is_not_built_yet_and_says_so(tmp_path: Path, typed: Typed) -> None:
+    ended = typed(tmp_path, "replay", "event", "ev_x", "--rate", "100/s")
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err == "postern: postern replay event --rate is not built yet\n  Leave it out\n"

@@ -147,6 +147,18 @@ def test_what_is_refused_needs_a_person_until_one_is_accepted(tmp_path: Path, sh
     assert needed(typed, tmp_path) == []
 
 
+def test_what_any_stranger_can_have_refused_needs_nobody_and_hides_nothing(
+    tmp_path: Path, shop: Stored, typed: Typed
+) -> None:
+    shop.refuse("signature_missing")
+    shop.refuse("too_large")
+    assert needed(typed, tmp_path) == []
+    shop.refuse("signature_mismatch")
+    shop.refuse("signature_missing")
+    [(said, _)] = needed(typed, tmp_path)
+    assert said == "shop: 4 refused since the last one that was accepted (signature_mismatch)"
+
+
 def test_as_json_every_line_has_its_kind(tmp_path: Path, shop: Stored, typed: Typed) -> None:
     shop.receiver("http://127.0.0.1:8000")
     shop.worker(offer("book"))

@@ -154,3 +154,24 @@ def test_other_vendors_have_no_handshake_in_a_signed_request() -> None:
 def test_a_handshake_needs_both_of_its_keys(echo: dict[str, str]) -> None:
     with pytest.raises(UserError, match="type and answer"):
         reader(echo=echo)
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (r"cut \ud83d", "cut �"),
+        (r"\uDE00 cut", "� cut"),
+        (r"\ud83d\ud83d\ude00 \ude00", "�\U0001f600 �"),
+        (r"\\ud83d \\\ud83d", "\\ud83d \\�"),
+        (r"\n\u00e9\ud83d", "\né�"),
+    ],
+)
+def test_half_a_surrogate_pair_costs_one_character_and_not_the_event(written: str, read: str) -> None:
+    body = f'{{"id": "evt_1", "type": "a.b", "note": "{written}"}}'.encode()
+    assert identify(body, id="body:id", type="body:type") == Identity("evt_1", "a.b", True, None)
+    assert reader().payload(body, None)["note"] == read
+
+
+@pytest.mark.parametrize("body", [rb'{"a": "\ud8"}"}', rb'{"a": "\ud83d"', rb'{"a": "\ud83d\x"}', b'{"a": "\\ud83d\\'])
+def test_half_a_surrogate_pair_makes_nothing_else_legal(body: bytes) -> None:
+    assert reader().payload(body, None) is None

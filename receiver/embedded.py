@@ -1,0 +1,57 @@
+"""The worker inside a receiver, started on a thread of its own: what handler modules do at import is not ours.
+
+One that takes long, or for ever, must not hold up intake. What the worker does stands in `processors`.
+"""
+
+import gc
+import logging
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+log = logging.getLogger("postern.worker")
+
+STOP_S = 2.0  # to wait at the stop for a start that is still going on
+
+
+class Worker(Protocol):
+    @property
+    def trouble(self) -> str | None: ...
+
+    @property
+    def stop(self) -> Callable[[], None]: ...
+
+
+class Embedded:
+    """Has the worker's trouble, or its own: that there is no worker yet, or that it could not be started."""
+
+    def __init__(self, make: Callable[[], Worker]) -> None:
+        self._make = make
+        self._worker: Worker | None = None
+        self._trouble = "starting"
+        self._thread = threading.Thread(target=self._start, name="worker-start", daemon=True)
+
+    @property
+    def trouble(self) -> str | None:
+        return self._worker.trouble if self._worker else self._trouble
+
+    def start(self) -> None:
+        """Returns at once."""
+        self._thread.start()
+
+    def _start(self) -> None:
+        try:
+            self._worker = self._make()
+        except BaseException as error:  # a module may end in SystemExit too; intake goes on
+            self._trouble = f"the worker did not start: {type(error).__name__}: {error}"
+            log.exception("the worker does nothing: it did not start", extra={"next": "postern doctor"})
+        gc.freeze()  # the handlers' modules too: see `serve`
+
+    def stop(self, wait_s: float = STOP_S) -> None:
+        """Stop the worker; one that is not even started after so long is given up."""
+        if self._thread.is_alive():
+            self._thread.join(wait_s)
+        if self._worker:
+            self._worker.stop()
+        elif self._thread.is_alive():
+            log.warning("a handler module is still being imported: the worker is given up")
