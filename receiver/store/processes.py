@@ -82,6 +82,19 @@ def live_patterns(tx: Transaction) -> list[tuple[str, str, str]]:
     return [(row[0], row[1], row[2]) for row in rows]
 
 
+def is_gone(host: str, pid: int) -> bool:
+    """Whether a process of this machine ended without a word: after `kill -9` its row looks alive for a while."""
+    if host != socket.gethostname():
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:  # somebody else's, and alive
+        pass
+    return False
+
+
 def prove_writable(tx: Transaction) -> None:
     """Write something that changes nothing for anyone: a full or read-only disk shows only at a write."""
     tx.run("UPDATE process SET seen_at = seen_at WHERE id = (SELECT MAX(id) FROM process)")

@@ -18,6 +18,7 @@ from receiver.store import ids
 from receiver.store.intake import digest
 from receiver.store.models import Delivery, Event, History, Offer, Process, Rejection, Run, Source, Step, to_us
 from receiver.store.patterns import regex
+from receiver.store.processes import is_gone
 from receiver.store.runs import ALIVE_US
 
 select: Any = typed_select  # its overloads do not know SQLModel's attributes, which are typed as their values
@@ -349,7 +350,8 @@ def sources(session: Session) -> dict[str, Source]:
 
 def processes(session: Session, now: datetime) -> list[Process]:
     """The live ones, receivers first."""
-    return list(session.scalars(select(Process).where(*_alive(now)).order_by(col(Process.role), col(Process.id))))
+    found = session.scalars(select(Process).where(*_alive(now)).order_by(col(Process.role), col(Process.id)))
+    return [process for process in found if not is_gone(process.host, process.pid)]
 
 
 def offers(session: Session, now: datetime) -> list[Offer]:

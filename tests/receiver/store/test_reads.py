@@ -2,6 +2,8 @@
 
 import re
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict
@@ -272,6 +274,17 @@ def test_only_processes_that_live_are_shown_with_what_they_offer(shop: Stored) -
         assert [process.role for process in reads.processes(session, now)] == ["receiver", "worker"]
         assert reads.processes(session, now)[1].id == live
         assert [one.handler for one in reads.offers(session, now)] == ["live"]
+
+
+def test_a_process_that_was_killed_is_not_shown_as_alive(shop: Stored) -> None:
+    shop.worker(offer("live"))
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    with shop.store.reading() as session:
+        assert len(reads.processes(session, datetime.now(UTC))) == 1
+    shop.sql("UPDATE process SET pid = :pid", pid=ended.pid)
+    with shop.store.reading() as session:
+        assert reads.processes(session, datetime.now(UTC)) == []
 
 
 def test_the_newest_time_in_the_store_shows_a_clock_that_went_back(shop: Stored) -> None:
