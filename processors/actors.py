@@ -59,7 +59,7 @@ class Worker:
     def _idle(self, error: UserError) -> None:
         self._cannot_start = trouble = f"{error.what} ({error.where})" if error.where else error.what
         log.error("the worker does nothing: %s", trouble, extra={"next": error.fix})
-        number = self._store.write_from_thread(lambda tx: processes.register(tx, "worker", trouble=trouble))
+        number = self._store.insist_from_thread(lambda tx: processes.register(tx, "worker", trouble=trouble))
 
         def look() -> None:
             self._store.write_from_thread(lambda tx: processes.seen(tx, number))

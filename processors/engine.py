@@ -84,7 +84,7 @@ class Engine:
         )
         self._present_at = self._missing_looked_at = time.monotonic()
         self._offers = [offer for handler in dict.fromkeys(handlers.values()) for offer in handler.offers()]
-        self._process = store.write_from_thread(self._register)
+        self._process = store.insist_from_thread(self._register)
         self._own = {(offer.handler, offer.source, offer.pattern) for offer in self._offers}
         self._router = lru_cache(maxsize=2)(router)
         self._claiming = self._loop.create_task(self._claim_until_stopped())

@@ -68,6 +68,15 @@ class Store:
         result: T = self._writer.write_from_thread(op)
         return result
 
+    def insist_from_thread(self, op: Callable[[Transaction], T]) -> T:
+        """`insist` for callers without an event loop. Errors: Unavailable, if the store is closed meanwhile."""
+        while True:
+            try:
+                return self.write_from_thread(op)
+            except Unavailable:
+                if self._closing.wait(INSIST_S):
+                    raise
+
     def accompany(self, op: Callable[[Transaction], bool] | None) -> None:
         """Run `op` in every commit that brings arrivals, after them: a commit of its own would cost a second fsync.
 

@@ -164,6 +164,14 @@ async def locked_out(world: World) -> list[str]:
     return await _ended(world)
 
 
+async def locked_at_the_start(world: World) -> list[str]:
+    """The store is locked while the worker starts: it must wait for it, or nothing is worked on until a restart."""
+    with world.project.locked():
+        await asyncio.sleep(LOCKED_S)
+    world.load.offer(_prices(world, 1, 2))
+    return await _ended(world)
+
+
 async def asked_to_end(world: World) -> list[str]:
     """SIGTERM, while calls hang: of handlers of both kinds, of children, and of runs that wait for a child.
 
@@ -262,6 +270,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "rough_upstream": Scenario(rough_upstream, Faults(1, ROUGHER, times=1)),
     "cut_answers": Scenario(cut_answers),
     "left_behind": Scenario(left_behind),
+    "locked_at_the_start": Scenario(locked_at_the_start),
     "woken_up": Scenario(woken_up),
     "late_refusal": Scenario(late_refusal),
 }
