@@ -15,7 +15,8 @@ from tests.chaos.service import Broken, complaints
 from tests.chaos.world import world
 
 AT_ONCE = 7
-SEED = 1  # nothing here is left to chance
+SEED = 1
+TRIES = 3
 PRODUCT = ("receiver",)
 
 
@@ -42,13 +43,21 @@ class Proof:
 
 async def prove(folder: Path, scenarios: Iterable[str] = SCENARIOS, mutants: Iterable[str] = MUTANTS) -> Proof:
     plays = {name: play(folder / name, name) for name in scenarios}
-    for name in mutants:
-        plays[name] = play(folder / name, MUTANTS[name].scenario, ("tests.chaos.mutant", name))
-    found = await _together(plays)
-    return Proof(
-        failed={name: found[name] for name in scenarios if found[name]},
-        escaped={name: found[name] for name in mutants if not _caught(name, found[name])},
-    )
+    failed = {name: wrong for name, wrong in (await _together(plays)).items() if wrong}
+    return Proof(failed, await _escaped(folder, mutants))
+
+
+async def _escaped(folder: Path, mutants: Iterable[str]) -> dict[str, list[str]]:
+    """Planted bugs that no try brought to light: on a busy machine a kill may miss the moment that it is meant for."""
+    escaped: dict[str, list[str]] = {name: [] for name in mutants}
+    for number in range(TRIES):
+        plays = {
+            name: play(folder / f"{name}-{number}", MUTANTS[name].scenario, ("tests.chaos.mutant", name))
+            for name in escaped
+        }
+        found = await _together(plays)
+        escaped = {name: wrong for name, wrong in found.items() if not _caught(name, wrong)}
+    return escaped
 
 
 def _caught(mutant: str, found: list[str]) -> bool:
