@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -32,7 +32,7 @@ class Load:
     wrong: list[str] = field(default_factory=list)
     _due: "asyncio.Queue[Fact]" = field(default_factory=asyncio.Queue)
     _open: int = 0
-    _idle: asyncio.Event = field(default_factory=asyncio.Event)
+    _answered: asyncio.Event = field(default_factory=asyncio.Event)
     _chance: random.Random = field(default_factory=random.Random)
     _clients: "list[asyncio.Task[None]]" = field(default_factory=list)
 
@@ -62,12 +62,19 @@ class Load:
 
     async def accepted_all(self, within_s: float) -> bool:
         """Wait until every event offered so far has its 2xx."""
+        return await self._until(lambda: not self._open, within_s)
+
+    async def accepted_some(self, count: int, within_s: float) -> bool:
+        """Wait until so many events have theirs; returns right after an answer."""
+        return await self._until(lambda: self.accepted >= count, within_s)
+
+    async def _until(self, reached: Callable[[], bool], within_s: float) -> bool:
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s):
-                while self._open:
-                    self._idle.clear()
-                    await self._idle.wait()
-        return not self._open
+                while not reached():
+                    self._answered.clear()
+                    await self._answered.wait()
+        return reached()
 
     def _put(self, fact: Fact) -> None:
         self._open += 1
@@ -81,7 +88,7 @@ class Load:
                 again_s = await self._post(line, fact)
                 if again_s is None:
                     self._open -= 1
-                    self._idle.set()
+                    self._answered.set()
                 else:
                     asyncio.get_running_loop().call_later(again_s, self._due.put_nowait, fact)
                 if fact.forged:
@@ -106,6 +113,7 @@ class Load:
     def _note(self, fact: Fact, answer: Message) -> None:
         said = answer.json()
         fact.ids.append(said["id"])
+        self._answered.set()
         fact.accepted += said["status"] == "accepted"
         if fact.accepted > 1:
             self.wrong.append(f"{fact.external_id} was answered accepted twice, not duplicate")

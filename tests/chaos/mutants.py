@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any
 
-SLOW_COMMIT_S = 0.05  # a disk that is slow shows what comes before the commit
+SLOW_COMMIT_S = 0.2  # a disk that is slow shows what comes before the commit
 
 
 @dataclass(frozen=True, slots=True)

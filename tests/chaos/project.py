@@ -20,7 +20,7 @@ retry_first_s = 0.05
 retry_factor = 2
 retry_cap_s = 1
 max_failures = 1000
-timeout_s = 20
+timeout_s = 90
 
 [handlers]
 modules = ["tests.chaos.handlers"]
@@ -31,7 +31,7 @@ timeout_s = 0.7
 
 [apis.patient]
 base_url = "http://127.0.0.1:{ledger}"
-timeout_s = 15
+timeout_s = 60
 
 [apis.plain]
 base_url = "http://127.0.0.1:{plain}"

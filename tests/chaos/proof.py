@@ -14,7 +14,7 @@ from tests.chaos.scenarios import SCENARIOS
 from tests.chaos.service import Broken, complaints
 from tests.chaos.world import world
 
-AT_ONCE = 7
+AT_ONCE = 5
 SEED = 1
 TRIES = 3
 PRODUCT = ("receiver",)
