@@ -13,7 +13,7 @@ INSTALL := $(PY) -m pip install --disable-pip-version-check --no-input
 READY := $(VENV)/.ready
 PROJECT := var/project
 
-.PHONY: help setup demo run test check lint format chaos bench lock clean
+.PHONY: help setup demo run test check lint format chaos rolling bench compare lock clean
 
 help: ## list these targets
 	@echo "make TARGET, with PYTHON=python3.12 to choose another Python:"
@@ -28,8 +28,9 @@ run: $(READY) ## serve a small project, made in var/project at the first time
 	@test -f $(PROJECT)/postern.toml || $(BIN)/postern init $(PROJECT) --source stripe --source github
 	@cd $(PROJECT) && exec $(CURDIR)/$(BIN)/postern serve
 
+# Three at a time also on two cores: they mostly wait, for processes that start and for leases that run out.
 test: $(READY) ## run all tests (one file: make test ARGS=tests/test_packaging.py)
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest $(or $(ARGS),-n 3 --dist loadgroup)
 
 check: lint test ## all that must pass before a change is taken: format, lint, types, import contracts, tests
 
@@ -43,15 +44,26 @@ format: $(READY) ## rewrite the code in the project's format, and mend what the 
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
 
-chaos: $(READY) ## the long crash test: 200 kills under a load of 20,000 events
-	@$(PY) -m tests.chaos --kills 200 --events 20000
+chaos: $(READY) ## the long crash test, on each store and queue: 200 kills under a load of 20,000 events
+	@$(PY) -m tests.chaos --kills 200 --events 20000 $(ARGS)
+	@$(PY) -m tests.chaos --kills 200 --events 20000 --store postgresql --queue redis $(ARGS)
+	@$(PY) -m tests.chaos --kills 200 --events 20000 --store postgresql --queue amqp $(ARGS)
+
+rolling: $(READY) ## 100 rolling restarts of two receivers and two workers under load, on PostgreSQL and Redis
+	@$(PY) -m tests.journeys.rolling --store postgresql --queue redis --restarts 100
 
 bench: $(READY) ## measure intake against a server that stores nothing, and the time to a finished handler
 	@$(PY) -m tests.benchmarks.intake
+	@$(PY) -m tests.benchmarks.intake --store postgresql
+
+compare: $(READY) ## measure handlers against Celery and others, and workers that are idle, loaded, killed
+	@$(INSTALL) --quiet --no-build-isolation --editable '.[peers]'
+	@$(PY) -m tests.benchmarks.processing
+	@$(PY) -m tests.benchmarks.workers
 
 lock: $(READY) ## write requirements.lock anew after pyproject.toml changed (newest releases: make lock ARGS=--upgrade)
 	@echo "asking the package index for every hash, a minute or two"
-	@CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --no-config --all-extras --generate-hashes \
+	@CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --no-config --extra test --extra dev --generate-hashes \
 	    --allow-unsafe --strip-extras --no-build-isolation --no-emit-options --no-emit-index-url \
 	    --no-emit-trusted-host --no-emit-find-links --output-file requirements.lock $(ARGS) pyproject.toml
 	@grep -c == requirements.lock | sed 's/$$/ packages in requirements.lock/'

@@ -1,6 +1,6 @@
 """Work as dramatiq sees it: one actor that a hint reaches, and middleware that gives the worker its engine.
 
-`start` is what `postern serve` calls, by import string, to have the worker inside its process.
+`start` is what a process calls, by import string, to have a worker inside.
 """
 
 import logging
@@ -9,17 +9,19 @@ import dramatiq
 
 from processors.alone import ChildRuns
 from processors.engine import Engine
-from processors.handler import REGISTERED, Handler, by_name
+from processors.handler import REGISTERED, by_name
 from receiver.errors import UserError
 from receiver.load import load_modules, put_on_path
 from receiver.metrics import Metrics
-from receiver.queue import ACTOR, QUEUE, Hints, Sweep, make_broker
+from receiver.process import Presence
+from receiver.queue import ACTOR, QUEUE, Sweep
 from receiver.settings import Settings
 from receiver.store import Store, processes
 
 log = logging.getLogger("postern.worker")
 
 THREADS = 2  # an actor only wakes the engine
+BROKER_STOP_MS = 1000  # for each kind of dramatiq's threads: the work is over by then, and a broker may hang
 
 
 class EngineMiddleware(dramatiq.Middleware):
@@ -36,66 +38,49 @@ class EngineMiddleware(dramatiq.Middleware):
         self._sweep.close()
 
 
-class Worker:
-    """The worker inside this process. With `trouble` it neither routes nor claims, and says why."""
+class Idle:
+    """Neither routes nor claims, and says why. Takes no hint either: with a broker it would be another worker's."""
 
-    def __init__(self, settings: Settings, store: Store, metrics: Metrics) -> None:
-        self._cannot_start: str | None = None
-        self._engine: Engine | None = None
-        self._store = store
-        try:
-            put_on_path(settings.root)
-            load_modules(settings.handlers.modules)
-            handlers = by_name(REGISTERED)
-        except UserError as error:
-            self._idle(error)
-        else:
-            self._work(settings, handlers, metrics)
-
-    @property
-    def trouble(self) -> str | None:
-        return self._engine.trouble if self._engine else self._cannot_start
-
-    def _idle(self, error: UserError) -> None:
-        self._cannot_start = trouble = f"{error.what} ({error.where})" if error.where else error.what
+    def __init__(self, error: UserError, store: Store) -> None:
+        self.trouble = trouble = f"{error.what} ({error.where})" if error.where else error.what
         log.error("the worker does nothing: %s", trouble, extra={"next": error.fix})
-        number = self._store.insist_from_thread(lambda tx: processes.register(tx, "worker", trouble=trouble))
+        self._presence = Presence(store, lambda tx: processes.register(tx, "worker", trouble=trouble))
 
-        def look() -> None:
-            self._store.write_from_thread(lambda tx: processes.seen(tx, number))
+    def stop(self) -> None:
+        self._presence.stop()
 
-        sweep = Sweep(look)
 
-        def stop() -> None:
-            sweep.close()
-            self._store.process_stopped(number)
+class Working:
+    """An engine, woken by hints and by the sweep."""
 
-        self.stop = stop
-
-    def _work(self, settings: Settings, handlers: dict[str, Handler], metrics: Metrics) -> None:
-        broker = make_broker(settings.queue.url)
-        # Not made by the middleware: dramatiq logs what fails there, and starts a worker that works on nothing.
-        self._engine = engine = Engine(settings, self._store, handlers, metrics, ChildRuns(settings))
+    def __init__(self, engine: Engine, broker: dramatiq.Broker) -> None:
+        self._engine = engine
+        self._broker = broker
         broker.add_middleware(EngineMiddleware(engine))
-        hints = Hints(broker)
 
         @dramatiq.actor(actor_name=ACTOR, queue_name=QUEUE, broker=broker)
         def work() -> None:
-            hints.taken()
             engine.wake()
 
-        worker = dramatiq.Worker(broker, worker_threads=THREADS, worker_timeout=100)
-        worker.start()
-        self._store.on_arrivals(hints.give)
+        self._worker = dramatiq.Worker(broker, worker_threads=THREADS, worker_timeout=100)
+        self._worker.start()
 
-        def stop() -> None:
-            hints.close()
-            worker.stop()
-            broker.close()
+    @property
+    def trouble(self) -> str | None:
+        return self._engine.trouble
 
-        self.stop = stop
+    def stop(self) -> None:
+        self._worker.stop(BROKER_STOP_MS)
+        self._broker.close()
 
 
-def start(settings: Settings, store: Store, metrics: Metrics) -> Worker:
-    """Start working. A handler module that does not import leaves the worker idle, never the caller."""
-    return Worker(settings, store, metrics)
+def start(settings: Settings, store: Store, metrics: Metrics, broker: dramatiq.Broker) -> Idle | Working:
+    """Start working on what comes through the broker. A handler module that does not import leaves the worker idle."""
+    try:
+        put_on_path(settings.root)
+        load_modules(settings.handlers.modules)
+        handlers = by_name(REGISTERED)
+    except UserError as error:
+        return Idle(error, store)
+    # Not made by the middleware: dramatiq logs what fails there, and starts a worker that works on nothing.
+    return Working(Engine(settings, store, handlers, metrics, ChildRuns(settings)), broker)

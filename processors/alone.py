@@ -18,13 +18,13 @@ from processors.event import Readings
 from processors.handler import REGISTERED, Handler, by_name
 from processors.outbound.upstream import Upstreams
 from receiver import log
-from receiver.load import load_modules, put_on_path
+from receiver.load import environ_for_child, load_modules, put_on_path
 from receiver.metrics import Metrics
 from receiver.settings import Settings, load
-from receiver.store import Store, open_store, runs
+from receiver.store import Store, runs
+from receiver.store.database import database_at
 from receiver.store.runs import Claimed, Verdict
 
-CONFIG = "POSTERN_CONFIG"
 WRITTEN, NOT_STARTED = 81, 82  # exit codes that no handler comes upon: `os._exit(0)` in one is a death too
 
 
@@ -32,16 +32,14 @@ class ChildRuns:
     """The parent's side: `await child_runs(run, timeout_s)`."""
 
     def __init__(self, settings: Settings) -> None:
-        self._environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-        if settings.path is not None:
-            self._environment[CONFIG] = str(settings.path)
+        self._environ = environ_for_child(settings)
 
     async def __call__(self, run: Claimed, timeout_s: float) -> Verdict | None:
         """None where the child wrote the end down itself; a verdict where it died, or took too long."""
         child = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "processors.alone", str(run.id), str(run.token),
             stdin=asyncio.subprocess.PIPE,  # never written: its end tells the child that we are gone
-            env=self._environment,
+            env=self._environ,
             start_new_session=True,  # a Ctrl-C at our terminal is for us to pass on
         )  # fmt: skip
         try:
@@ -70,7 +68,7 @@ def main() -> None:
         put_on_path(settings.root)
         load_modules(settings.handlers.modules)
         handlers = by_name(REGISTERED)
-        store = open_store(settings.store.url)
+        store = Store(database_at(settings.store.url))  # our parent has looked at it; if it is away, we wait for it
         asyncio.run(_run_claimed(settings, store, handlers, run_id, token))
         store.close()
     except Exception as error:  # the project has changed since our parent started: the run is not to blame

@@ -157,7 +157,7 @@ class SyncContext:
         return self._context.attempt
 
     def api(self, name: str) -> "SyncApi":
-        return SyncApi(self._submit(_later(lambda: self._context.api(name))), self._submit)
+        return SyncApi(self._context.api(name), self._submit)
 
     def step(self, name: str, function: Callable[..., Any], /, *args: Any, repeatable: bool = False) -> Any:
         """In the handler's own thread: it may block, and what belongs to the thread, like a transaction, is there."""
@@ -199,10 +199,6 @@ class SyncApi:
 
     def request(self, method: str, path: str, *, into: type[M] = WHOLE, **options: Unpack[Options]) -> M:
         return self._submit(self._api.request(method, path, into=into, **options))
-
-
-async def _later(make: Callable[[], R]) -> R:
-    return make()
 
 
 async def _awaited(result: Awaitable[R]) -> R:

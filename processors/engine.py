@@ -13,18 +13,17 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
 from typing import Any
 
 from processors.attempt import LOST, Attempt, Tools
 from processors.event import Readings
 from processors.handler import Handler
 from processors.outbound.upstream import Upstreams
-from processors.router import router
 from receiver.metrics import Metrics
+from receiver.queue import SWEEP_S
 from receiver.settings import Settings
-from receiver.store import Store, Transaction, Unavailable, processes, runs
+from receiver.store import Store, Together, Transaction, Unavailable, processes, routing, runs
 from receiver.store.ids import text
 from receiver.store.runs import Claim, Claimed, Verdict
 
@@ -34,6 +33,7 @@ SUSPECT_LAPSES = 2  # a run whose lease ran out so often is next run alone
 CHILDREN = 2  # suspects at once
 STUCK_S = 3.0  # beyond the drain: then the loop itself does not answer
 DRAIN_S = 7.0  # with the server's grace before it, all is over within 12 s
+RENEWALS = 6  # of a lease before it runs out
 RENEWED_LONGER_S = 10.0  # than an attempt may take: time to write down that it was too long
 PRESENCE_S = 5.0  # between two signs of life, and two looks at who else lives
 MISSING_LOOK_S = 60.0
@@ -52,7 +52,10 @@ class Active:
 
     run: Claimed
     renew_until: float = NEVER
+    renewed_at: float = field(default_factory=time.monotonic)
     attempt: Attempt | None = None
+    ended: bool = False
+    """Its slot is free, though its end is not yet written down."""
 
 
 class Engine:
@@ -84,14 +87,13 @@ class Engine:
         )
         self._present_at = self._missing_looked_at = time.monotonic()
         self._offers = [offer for handler in dict.fromkeys(handlers.values()) for offer in handler.offers()]
-        self._process = store.insist_from_thread(self._register)
+        self._enrolment = processes.Enrolment(self._register)
+        store.insist_from_thread(self._enrolment.renew)
         self._own = {(offer.handler, offer.source, offer.pattern) for offer in self._offers}
-        self._router = lru_cache(maxsize=2)(router)
         self._claiming = self._loop.create_task(self._claim_until_stopped())
         self._wanted.set()  # whatever waited while nobody was alive
         self._thread = threading.Thread(target=self._main, name="engine", daemon=True)
         self._thread.start()
-        store.accompany(self._route_new)
 
     # ── from other threads ──
 
@@ -112,15 +114,24 @@ class Engine:
     def look(self) -> None:
         """The sweep's turn: renew our leases, take back expired ones, see what came due, and who else is alive."""
         now = time.monotonic()
-        held = [key for key, active in list(self._active.items()) if now < active.renew_until]
-        if self._store.write_from_thread(lambda tx: self._look(tx, held)):
+        # A sixth of the lease ago, or so by the next look: each renewal is a row written anew.
+        renewed_before = now - max(0.0, self._settings.worker.lease_s / RENEWALS - SWEEP_S)
+        held = {
+            key: active
+            for key, active in list(self._active.items())
+            if now < active.renew_until and active.renewed_at < renewed_before
+        }
+        if self._store.write_from_thread(lambda tx: self._look(tx, list(held))):
             self.wake()
+        for active in held.values():
+            active.renewed_at = now
         if now - self._present_at > PRESENCE_S:
             self._present_at = now
-            self._process = self._store.write_from_thread(self._present)
+            self._store.write_from_thread(self._enrolment.renew)
         if now - self._missing_looked_at > MISSING_LOOK_S:
             self._missing_looked_at = now
-            self._store.write_from_thread(runs.park_missing)
+            while self._store.write_from_thread(runs.park_missing) == runs.SWEEP_AT_ONCE:
+                pass
 
     def _look(self, tx: Transaction, held: list[tuple[int, int]]) -> bool:
         runs.renew(tx, held, self._settings.worker.lease_s)
@@ -130,19 +141,15 @@ class Engine:
     def _register(self, tx: Transaction) -> int:
         return processes.register(tx, "worker", offers=self._offers)
 
-    def _present(self, tx: Transaction) -> int:
-        """Say that we live; anew where we stood still for so long that we were forgotten."""
-        return self._process if processes.seen(tx, self._process) else self._register(tx)
-
     def stop(self, drain_s: float = DRAIN_S) -> None:
         """Claim nothing more, let attempts end within so much time, give the other leases back."""
-        self._store.accompany(None)
         asyncio.run_coroutine_threadsafe(self._drain(drain_s), self._loop)
         self._thread.join(drain_s + STUCK_S)
         if self._thread.is_alive():
             log.error("an async handler blocks the engine: what it held is taken back when its lease runs out")
         self._threads.shutdown(wait=False, cancel_futures=True)
-        self._store.process_stopped(self._process)
+        if self._enrolment.process_id is not None:
+            self._store.process_stopped(self._enrolment.process_id)
 
     # ── on the engine's loop ──
 
@@ -177,7 +184,7 @@ class Engine:
 
     async def _claim(self) -> bool:
         """Claim once; whether there may be more to claim now."""
-        slots = self._settings.worker.concurrency - len(self._active)
+        slots = self._slots()
         claim = await self._store.write(lambda tx: self._take(tx, slots))
         self._starved = len(claim.runs) == slots
         for run in claim.runs:
@@ -185,19 +192,18 @@ class Engine:
             task = self._loop.create_task(self._work(active))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        return claim.more
+        return claim.more and (slots == 0 or self._slots() > 0)  # with none left, whoever frees one claims again
+
+    def _slots(self) -> int:
+        return self._settings.worker.concurrency - sum(not active.ended for active in self._active.values())
 
     def _take(self, tx: Transaction, slots: int) -> Claim:
         """Routed by the patterns of this moment: a handler that a new worker brought must not miss an event."""
         return runs.claim(tx, list(self._handlers), self._route(tx), slots, self._settings.worker.lease_s)
 
-    def _route_new(self, tx: Transaction) -> bool:
-        """Goes along with arrivals; whether that left something to claim."""
-        return any(runs.route_new(tx, self._route(tx)))
-
     def _route(self, tx: Transaction) -> runs.Route:
-        """Our own too if we do not seem to live: who stood still has not said so yet, and events come in again."""
-        return self._router(tuple(sorted(self._own.union(processes.live_patterns(tx)))))
+        """Our own too if we do not seem to live: who stood still has not said so yet."""
+        return routing.router(self._own.union(processes.live_patterns(tx) or ()))
 
     async def _work(self, active: Active) -> None:
         """One slot's work, from claim to finish. Nothing raised here may take the engine down."""
@@ -211,7 +217,13 @@ class Engine:
         except Exception:
             log.exception("an attempt could not be ended; its lease will run out")
         finally:
+            self._free(active)
             del self._active[run.id, run.token]
+
+    def _free(self, active: Active) -> None:
+        """Give its slot away, once: the commit that writes down an end claims the next run, too."""
+        if not active.ended:
+            active.ended = True
             if self._starved:
                 self._wanted.set()
 
@@ -220,6 +232,8 @@ class Engine:
         active.renew_until = time.monotonic() + self._settings.worker.timeout_s + RENEWED_LONGER_S
         active.attempt = attempt = Attempt(self._tools, self._handlers[run.handler], run)
         verdict = await attempt.run()
+        if attempt.leftover is None:
+            self._free(active)
         await self._finish(run, verdict)
         if attempt.leftover is not None:  # its lease is over, its slot is not
             active.renew_until = OVER
@@ -241,7 +255,7 @@ class Engine:
         if verdict is LOST:
             log.warning("the lease was lost: another attempt has taken over")
         else:
-            await self._store.insist(lambda tx: runs.finish(tx, run, verdict))
+            await self._store.insist(Together(runs.finish_all, (run, verdict)))
             if verdict.state == "parked" or verdict.failure:
                 log.warning("%s: %s", verdict.kind, verdict.reason, extra={"code": verdict.code, "next": _next(run)})
 

@@ -9,8 +9,8 @@ from receiver.schemes.reader import Reader
 from receiver.settings import Settings
 from receiver.sources import describe_source
 from receiver.store.ids import text
-from receiver.store.models import from_us
 from receiver.store.runs import Claimed
+from receiver.store.times import from_us
 
 T = TypeVar("T")
 PLAIN = Reader({}, "")

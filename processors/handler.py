@@ -15,6 +15,7 @@ from receiver.errors import UserError
 from receiver.store.processes import HandlerOffer
 
 F = TypeVar("F", bound=Callable[..., Any])
+NAME_LENGTH = 200  # it stands in an index
 MARK = "__postern_handler__"
 REGISTERED: "list[Handler]" = []
 """In the order of registration. A process loads its configured modules once and takes them all."""
@@ -29,7 +30,7 @@ class Handler:
     routes: tuple[tuple[str, str], ...]
     function: Callable[..., Any]
 
-    @property
+    @cached_property
     def is_async(self) -> bool:
         return inspect.iscoroutinefunction(self.function)
 
@@ -112,9 +113,10 @@ def handler_of(function: Callable[..., Any]) -> Handler:
 
 
 def by_name(handlers: Iterable[Handler]) -> dict[str, Handler]:
-    """Handlers by name and alias. Errors: UserError where two have one name, naming both lines."""
+    """Handlers by name and alias. Errors: UserError where two have one name, naming both lines, or one cannot run."""
     named: dict[str, Handler] = {}
     for handler in handlers:
+        _check(handler)
         for name in handler.names:
             other = named.setdefault(name, handler)
             if other is not handler:
@@ -124,3 +126,16 @@ def by_name(handlers: Iterable[Handler]) -> dict[str, Handler]:
                 )
         _ = handler.adapter  # a type that cannot be read shows now, not at the first event
     return named
+
+
+def _check(handler: Handler) -> None:
+    """What would fail at every event is said at the start."""
+    for name in handler.names:
+        if not (0 < len(name) <= NAME_LENGTH and name.isprintable()):
+            fix = 'Give it a shorter one: @on(..., name="…").'
+            raise UserError(f"a handler's name has up to {NAME_LENGTH} printable characters", handler.place, fix)
+    try:
+        inspect.signature(handler.function).bind(None, None)
+    except TypeError:
+        fix = f"Write it as def {handler.function.__name__}(event, ctx)."
+        raise UserError(f"handler {handler.name!r} must take an event and a context", handler.place, fix) from None

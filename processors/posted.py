@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from processors.handler import Handler
-from processors.router import router
 from receiver.errors import UserError
 from receiver.fixture import Fixture, find_fixture, kind_of
 from receiver.schemes import Headers, Identity, Key, Request
@@ -17,6 +16,7 @@ from receiver.schemes.presets import preset_names
 from receiver.settings import Settings, SourceSettings
 from receiver.sources import Source, describe_source
 from receiver.store.intake import Arrival
+from receiver.store.routing import router
 
 KEY = Key("literal:test", b"test")  # nobody verifies: signing makes the vendor's other headers
 UNKNOWN = "unknown"

@@ -1,15 +1,16 @@
-"""The only web wiring: which address leads where. What happens there is in `ingest.py` and `api/`."""
+"""The only web wiring: which address leads where. What happens there is in `ingest.py` and `api/`.
+
+Deliveries do not come this way: they enter by `door.py`.
+"""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
-from starlette.types import Receive, Scope, Send
 
 from receiver.api import operators
 from receiver.api.probes import Probes, WorkerStatus
@@ -19,9 +20,7 @@ from receiver.problems import problem_response
 from receiver.settings import Settings
 from receiver.sources import Source
 from receiver.store import Store
-from receiver.store.store import sqlite_path
 
-WEBHOOKS = "/webhooks/"
 CODES = {404: "not_found", 405: "method_not_allowed", 400: "bad_request"}
 
 
@@ -31,6 +30,8 @@ class Apps:
 
     public: Starlette
     admin: Starlette
+    intake: Intake
+    """Where deliveries go, on the public listener only."""
     drain: Callable[[], None]
     """Say from now on that this process is not ready."""
 
@@ -43,14 +44,14 @@ def create_app(
     worker: WorkerStatus | None = None,
     limits: Limits | None = None,
 ) -> Apps:
-    health = Probes(store, metrics, worker, Path(sqlite_path(settings.store.url)))
+    health = Probes(store, metrics, worker)
     intake = Intake(sources, store, metrics, settings.public_url, limits or Limits())
     public: list[BaseRoute] = [Route("/healthz", health.alive), Route("/readyz", health.ready)]
     token = settings.resolve(settings.admin_token, "admin_token") if settings.admin_token else None
     admin: list[BaseRoute] = [Route("/metrics", health.metrics), Mount("/v1", operators.Operators(token))]
     if settings.server.admin_port is None:
-        return Apps(Gate(intake, [*public, *admin]), Pages([]), health.drain)
-    return Apps(Gate(intake, public), Pages([*public, *admin]), health.drain)
+        return Apps(Pages([*public, *admin]), Pages([]), intake, health.drain)
+    return Apps(Pages(public), Pages([*public, *admin]), intake, health.drain)
 
 
 class Pages(Starlette):
@@ -59,22 +60,6 @@ class Pages(Starlette):
     def __init__(self, routes: Iterable[BaseRoute]) -> None:
         super().__init__(routes=list(routes), exception_handlers={HTTPException: _refused, Exception: _failed})
         self.router.redirect_slashes = False  # to where the Host header says, and vendors do not follow it
-
-
-class Gate(Pages):
-    """Pages, with a short way to intake: it answers all errors itself, and needs no layer that would."""
-
-    def __init__(self, intake: Intake, routes: Iterable[BaseRoute]) -> None:
-        super().__init__([Route(f"{WEBHOOKS}{{source}}", intake), *routes])
-        self._intake = intake
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = scope["path"]
-        if path.startswith(WEBHOOKS) and "/" not in (source := path[len(WEBHOOKS) :]):
-            scope["path_params"] = {"source": source}
-            await self._intake(scope, receive, send)
-        else:
-            await super().__call__(scope, receive, send)
 
 
 async def _refused(request: Request, error: Exception) -> Response:

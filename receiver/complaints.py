@@ -62,7 +62,7 @@ def complaint(found: ValidationError, written: Written, model: type[BaseModel]) 
     else:
         path = (*path, error["loc"][-1]) if error["type"] == "missing" else path
         words = _words(error)
-        what, fix = f"{described(path)}: {words}", _fix(words, path, value)
+        what, fix = f"{described(path)}: {words}", _noted(error) or _fix(words, path, value)
     return UserError(f"{written.place(path)}: {what}", fix=fix)
 
 
@@ -97,6 +97,11 @@ def _words(error: ErrorDetails) -> str:
         return str(error["ctx"]["error"])
     fitting = (words for prefix, words in _WORDS.items() if error["type"].startswith(prefix))
     return next(fitting, error["msg"].replace("Input should ", "must "))
+
+
+def _noted(error: ErrorDetails) -> str:
+    """What to do, where the check itself says it."""
+    return "".join(getattr(error.get("ctx", {}).get("error"), "__notes__", ()))
 
 
 def _unknown(path: KeyPath, value: Any) -> str:

@@ -1,6 +1,6 @@
-"""The worker inside a receiver, started on a thread of its own: what handler modules do at import is not ours.
+"""A worker inside this process, started on a thread of its own: what handler modules do at import is not ours.
 
-One that takes long, or for ever, must not hold up intake. What the worker does stands in `processors`.
+One that takes long, or for ever, must not hold up intake, nor a stop. What the worker does stands in `processors`.
 """
 
 import gc
@@ -8,6 +8,8 @@ import logging
 import threading
 from collections.abc import Callable
 from typing import Protocol
+
+from receiver.errors import UserError
 
 log = logging.getLogger("postern.worker")
 
@@ -22,11 +24,17 @@ class Worker(Protocol):
     def stop(self) -> Callable[[], None]: ...
 
 
+def _nothing() -> None:
+    """Intake goes on without it."""
+
+
 class Embedded:
     """Has the worker's trouble, or its own: that there is no worker yet, or that it could not be started."""
 
-    def __init__(self, make: Callable[[], Worker]) -> None:
+    def __init__(self, make: Callable[[], Worker], failed: Callable[[], None] = _nothing) -> None:
+        """`failed` is called where `make` has failed, once that is logged."""
         self._make = make
+        self._failed = failed
         self._worker: Worker | None = None
         self._trouble = "starting"
         self._thread = threading.Thread(target=self._start, name="worker-start", daemon=True)
@@ -42,10 +50,15 @@ class Embedded:
     def _start(self) -> None:
         try:
             self._worker = self._make()
+        except UserError as error:
+            self._trouble = error.what
+            log.error("the worker did not start: %s (%s)", error.what, error.where, extra={"next": error.fix})
+            self._failed()
         except BaseException as error:  # a module may end in SystemExit too; intake goes on
             self._trouble = f"the worker did not start: {type(error).__name__}: {error}"
             log.exception("the worker does nothing: it did not start", extra={"next": "postern doctor"})
-        gc.freeze()  # the handlers' modules too: see `serve`
+            self._failed()
+        gc.freeze()  # the handlers' modules too: see `calm_gc`
 
     def stop(self, wait_s: float = STOP_S) -> None:
         """Stop the worker; one that is not even started after so long is given up."""
@@ -54,4 +67,4 @@ class Embedded:
         if self._worker:
             self._worker.stop()
         elif self._thread.is_alive():
-            log.warning("a handler module is still being imported: the worker is given up")
+            log.warning("the worker is still starting, or importing a handler module: it is given up")

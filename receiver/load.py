@@ -1,6 +1,7 @@
 """The one place that loads code by import string: the processors, and users' handler modules and schemes."""
 
 import importlib
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -8,12 +9,21 @@ from pathlib import Path
 from typing import Any
 
 from receiver.errors import UserError
+from receiver.settings import Settings
+
+CONFIG = "POSTERN_CONFIG"
 
 
 def put_on_path(root: Path) -> None:
     """The folder of the configuration comes first, the same for `postern` and for `python -m receiver`."""
     if str(root) not in sys.path:
         sys.path.insert(0, str(root))
+
+
+def environ_for_child(settings: Settings) -> dict[str, str]:
+    """For a process of ours that is to have our configuration, and to import what we can."""
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    return environ if settings.path is None else {**environ, CONFIG: str(settings.path)}
 
 
 def load(target: str) -> Any:

@@ -67,6 +67,8 @@ def set_up(level: str = "info", stream: TextIO | None = None) -> None:
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for noisy in ("httpx", "httpcore", "dramatiq", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    # It reports each failure with every layer it went through; ours says it once.
+    logging.getLogger("pika").setLevel(logging.CRITICAL)
     # It warns of each malformed request: strangers would fill the log.
     logging.getLogger("uvicorn").setLevel(logging.ERROR)
 

@@ -2,6 +2,7 @@
 
 from collections import Counter as Counts
 from collections.abc import Callable, Iterable
+from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, Metric
@@ -15,11 +16,11 @@ class Metrics:
         self.registry = CollectorRegistry()
         self._events: Counts[tuple[str, str]] = Counts()
         self._refused = Counter("postern_refused", "Refused requests", ["source", "code"], registry=self.registry)
-        self._attempts = Counter("postern_attempts", "Attempts ended", ["handler", "ended"], registry=self.registry)
-        self._calls = Counter("postern_calls", "Outbound calls sent", ["api", "status"], registry=self.registry)
-        self._attempt_s = Histogram(
-            "postern_attempt_seconds", "Length of attempts", ["handler"], registry=self.registry
-        )
+        attempts = Counter("postern_attempts", "Attempts ended", ["handler", "ended"], registry=self.registry)
+        calls = Counter("postern_calls", "Outbound calls sent", ["api", "status"], registry=self.registry)
+        attempt_s = Histogram("postern_attempt_seconds", "Length of attempts", ["handler"], registry=self.registry)
+        self._attempts, self._calls = cache(attempts.labels), cache(calls.labels)  # finding a child costs more than +1
+        self._attempt_s = cache(attempt_s.labels)
         self.ask(self._received)
 
     def received(self, source: str, status: str) -> None:
@@ -37,11 +38,11 @@ class Metrics:
         self._refused.labels(source or "", code).inc()
 
     def attempt(self, handler: str, ended: str, seconds: float) -> None:
-        self._attempts.labels(handler, ended).inc()
-        self._attempt_s.labels(handler).observe(seconds)
+        self._attempts(handler, ended).inc()
+        self._attempt_s(handler).observe(seconds)
 
     def call(self, api: str, status: str) -> None:
-        self._calls.labels(api, status).inc()
+        self._calls(api, status).inc()
 
     def ask(self, read: Callable[[], Iterable[Metric]]) -> None:
         """Ask `read` for more at every scrape."""

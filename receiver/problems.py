@@ -9,14 +9,12 @@ from typing import Any, Final
 from starlette.responses import Response
 
 RETRY_AFTER_S = 5
-CLOSE: Final = {"connection": "close"}  # where the next request begins is unknown, or not worth waiting for
+CLOSES: Final = frozenset({400, 408, 413, 431})  # where the next request begins is unknown, or not worth waiting for
+MEDIA_TYPE: Final = "application/problem+json"
 HEADERS: Final[Mapping[int, Mapping[str, str]]] = {
-    400: CLOSE,
+    **{status: {"connection": "close"} for status in CLOSES},
     401: {"www-authenticate": "Signature"},  # RFC 9110 11.6.1: a 401 names a challenge
     405: {"allow": "POST"},
-    408: CLOSE,
-    413: CLOSE,
-    431: CLOSE,
     503: {"retry-after": str(RETRY_AFTER_S)},
 }
 NONE: Final[Mapping[str, str]] = MappingProxyType({})
@@ -35,8 +33,9 @@ class Problem(Exception):
         self.note = note or detail
         self.claimed_at = claimed_at
 
-    def response(self) -> Response:
-        return problem_response(self.status, self.code, self.detail)
+    @property
+    def body(self) -> bytes:
+        return problem_body(self.status, self.code, self.detail)
 
 
 def problem_body(status: int, code: str, detail: str = "") -> bytes:
@@ -46,7 +45,13 @@ def problem_body(status: int, code: str, detail: str = "") -> bytes:
     return json.dumps(members).encode()
 
 
+def problem_head(status: int) -> bytes:
+    """Its header lines, for whoever writes the answer himself; whether the connection closes is his to say."""
+    headers = {"content-type": MEDIA_TYPE, **HEADERS.get(status, NONE)}
+    return "".join(f"{name}: {value}\r\n" for name, value in headers.items() if name != "connection").encode()
+
+
 def problem_response(status: int, code: str, detail: str = "", headers: Mapping[str, str] = NONE) -> Response:
     """`headers` are this answer's own, with names in lower case."""
     both = {**HEADERS.get(status, NONE), **headers}
-    return Response(problem_body(status, code, detail), status, both, "application/problem+json")
+    return Response(problem_body(status, code, detail), status, both, MEDIA_TYPE)

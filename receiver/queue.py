@@ -5,78 +5,100 @@ The broker is chosen by `queue.url`. Retries, delays and time limits of dramatiq
 
 import logging
 import random
+import re
 import threading
-import time
 from collections.abc import Callable
-from typing import Any
+from urllib.parse import urlsplit
 
 import dramatiq
-from dramatiq.brokers.stub import StubBroker
 
+from receiver.brokers import ACTOR, QUEUE, HintBroker, Link, MemoryLink, hint
 from receiver.errors import UserError
 from receiver.log import Hush
 from receiver.store import Unavailable
 
+__all__ = ["ACTOR", "QUEUE", "SWEEP_S", "Hints", "Sweep", "hint", "make_broker"]
+
 log = logging.getLogger("postern.queue")
 
-QUEUE = "postern"
-ACTOR = "work"
 SWEEP_S = 1.0
 
 
 def make_broker(url: str) -> dramatiq.Broker:
-    if url != "memory://":
-        raise UserError(f"this queue is not built yet: {url.partition(':')[0]}", "[queue] url", "use memory:// for now")
-    broker = StubBroker(middleware=[])
-    broker.declare_queue(QUEUE)  # before the first message: an actor may be declared later
+    """The broker of `queue.url`. Nothing is connected yet: intake must not wait for it, nor fail with it."""
+    broker = HintBroker(_link(url))
+    broker.declare_queue(QUEUE)
     return broker
 
 
-def hint() -> "dramatiq.Message[Any]":
-    """A message for the actor, made without importing it: the receiver does not know the processors."""
-    return dramatiq.Message(queue_name=QUEUE, actor_name=ACTOR, args=(), kwargs={}, options={})
+def _link(url: str) -> Callable[[], Link]:
+    try:
+        return LINKS[url.partition("://")[0]](url)
+    except ValueError:  # not shown: it may quote a part of the password
+        fix = "write SCHEME://USER:PASSWORD@HOST:PORT/…, for redis with a number at the end, and as %XX what is special"
+        fix += " in a password"
+        raise UserError("the address of the queue cannot be read", "[queue] url", fix) from None
+
+
+def _memory(url: str) -> Callable[[], Link]:
+    link = MemoryLink()
+    return lambda: link
+
+
+def _redis(url: str) -> Callable[[], Link]:
+    from receiver.redis_link import RedisLink  # costs 18 MB and 0.1 s: only who needs it pays
+
+    if not re.fullmatch(r"/?[0-9]*", urlsplit(url).path):  # its library would take database 0
+        raise ValueError("no number of a database")
+    RedisLink(url).close()  # connects nothing, but reads the address
+    return lambda: RedisLink(url)
+
+
+def _amqp(url: str) -> Callable[[], Link]:
+    from receiver.amqp_link import AmqpLink, parameters_of
+
+    parameters = parameters_of(url)
+    return lambda: AmqpLink(parameters)
+
+
+LINKS = {"memory": _memory, "redis": _redis, "rediss": _redis, "amqp": _amqp, "amqps": _amqp}
 
 
 class Hints:
-    """Sends one hint after a commit that brought work, from a thread of its own; none while one is on its way.
+    """Sends one hint for each commit that brought work, from its own thread; those made while it sends share one."""
 
-    One that takes longer than the sweep is taken for lost, and no longer waited for.
-    """
-
-    def __init__(self, broker: dramatiq.Broker, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, broker: dramatiq.Broker, pause_s: float = SWEEP_S) -> None:
         self._broker = broker
-        self._clock = clock
+        self._pause_s = pause_s
         self._hush = Hush()
         self._wanted = threading.Event()
-        self._quiet_until = 0.0
-        self._closing = False
+        self._closing = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="hints", daemon=True)
         self._thread.start()
 
     def give(self) -> None:
         """There is work. Returns at once."""
-        if self._clock() >= self._quiet_until:
-            self._wanted.set()
-
-    def taken(self) -> None:
-        """The hint on its way has arrived: what comes from now on needs another."""
-        self._quiet_until = 0.0
+        self._wanted.set()
 
     def _loop(self) -> None:
         while True:
             self._wanted.wait()
-            self._wanted.clear()
-            if self._closing:
+            self._wanted.clear()  # before it is sent: what is committed from now on needs another
+            if self._closing.is_set():
                 return
-            self._quiet_until = self._clock() + SWEEP_S
             try:
                 self._broker.enqueue(hint())
-            except Exception as error:  # the sweep finds the work all the same
-                if count := self._hush.speak("lost"):
-                    log.warning("a hint was not sent: %s", error, extra={"count": count})
+            except Exception as error:
+                self._lost(error)
+
+    def _lost(self, error: Exception) -> None:
+        """The sweep finds the work all the same, so the next try can wait as long."""
+        if count := self._hush.speak("lost"):
+            log.warning("a hint was not sent: %s", error, extra={"count": count})
+        self._closing.wait(self._pause_s)
 
     def close(self) -> None:
-        self._closing = True
+        self._closing.set()
         self._wanted.set()
         self._thread.join()
 

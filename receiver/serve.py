@@ -1,21 +1,22 @@
-"""One `postern serve`: store, sources, worker inside, listeners; started in this order and stopped in the other."""
+"""One `postern serve`: store, sources, worker inside or hints out, listeners; stopped in the other order."""
 
 import asyncio
-import gc
 import logging
-import os
-import sys
-from contextlib import ExitStack, suppress
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from threading import Timer
 from typing import TYPE_CHECKING
 
 from receiver import server
 from receiver.app import create_app
+from receiver.elsewhere import Elsewhere
 from receiver.embedded import Embedded
 from receiver.load import load, put_on_path
 from receiver.metrics import Metrics
-from receiver.queue import Sweep
+from receiver.process import Presence, calm_gc, end_at_once
+from receiver.queue import Hints, make_broker
 from receiver.settings import Settings
 from receiver.sources import build_sources
 from receiver.store import Store, open_store, processes
@@ -23,9 +24,11 @@ from receiver.store import Store, open_store, processes
 if TYPE_CHECKING:
     from socket import socket
 
+    from dramatiq import Broker
+
 log = logging.getLogger("postern")
 
-PRESENCE_S = 5.0  # between two signs of life
+STOP_S = 11.5  # from the signal on; what drains as it should is done before
 
 
 @dataclass(frozen=True)
@@ -38,21 +41,31 @@ def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, then drain and exit 0. Errors: UserError for whatever stands in the way."""
     put_on_path(settings.root)
     sources = build_sources(settings)
+    broker = make_broker(settings.queue.url)
+    hints = Hints(broker)
     listeners = _listen(settings)  # before anything is written: a taken port must leave no trace
     store = open_store(settings.store.url, create=True)
+    store.on_work(hints.give)
     metrics = Metrics()
-    worker = Embedded(lambda: load("processors.actors:start")(settings, store, metrics))
+    worker = Elsewhere(store) if settings.queue.has_broker else _inside(settings, store, metrics, broker)
     apps = create_app(settings, store, sources, metrics, worker)
-    presence = Presence(store, _url(settings, listeners.public))
+    url = _url(settings, listeners.public)
+    presence = Presence(store, lambda tx: processes.register(tx, "receiver", url=url))
     proxies = settings.server.trusted_proxies
-    main = server.server(apps.public, proxies, on_refused=partial(metrics.refused, None), on_stop=apps.drain)
+    main = server.server(
+        apps.public,
+        proxies,
+        intake=apps.intake,
+        on_refused=partial(metrics.refused, None),
+        on_start=partial(log.info, "listening on %s", url, extra={"sources": ",".join(sorted(sources)) or "none"}),
+        on_stop=partial(_drain, apps.drain),
+    )
     admin = server.server(apps.admin, proxies) if listeners.admin else None
-    _calm_gc()
-    log.info("listening on %s", presence.url, extra={"sources": ",".join(sorted(sources)) or "none"})
+    calm_gc()
     status = 1
     try:
         with ExitStack() as stops:  # one that fails must not keep the others from their turn
-            for stop in (store.close, presence.stop, worker.stop):
+            for stop in (store.close, hints.close, presence.stop, worker.stop):
                 stops.callback(stop)
             worker.start()
             asyncio.run(server.run(main, listeners.public, admin, listeners.admin))
@@ -62,43 +75,24 @@ def serve(settings: Settings) -> None:
     except BaseException:
         log.exception("it did not stop as it should")
     finally:
-        _exit(status)
+        end_at_once(status)
 
 
-def _exit(status: int) -> None:
-    """End at once: a handler's thread that never ends must not keep the process."""
-    try:
-        with suppress(OSError):  # who read it may have gone
-            logging.shutdown()
-            sys.stdout.flush()
-    finally:
-        os._exit(status)
+def _inside(settings: Settings, store: Store, metrics: Metrics, broker: "Broker") -> Embedded:
+    return Embedded(lambda: load("processors.actors:start")(settings, store, metrics, broker))
 
 
-def _calm_gc() -> None:
-    """Collect rarely, and leave out what start-up made: walking it again and again took a quarter of the time."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
+def _drain(not_ready: Callable[[], None]) -> None:
+    not_ready()
+    limit = Timer(STOP_S, _give_up)
+    limit.daemon = True
+    limit.start()
 
 
-class Presence:
-    """This receiver's row in the store, kept fresh, so that `postern send` and `status` find it."""
-
-    def __init__(self, store: Store, url: str, every_s: float = PRESENCE_S) -> None:
-        self.url = url
-        self._store = store
-        self._enrolment = processes.Enrolment(lambda tx: processes.register(tx, "receiver", url=url))
-        self._renew()
-        self._sweep = Sweep(self._renew, every_s)
-
-    def _renew(self) -> None:
-        self._store.write_from_thread(self._enrolment.renew)
-
-    def stop(self) -> None:
-        self._sweep.close()
-        if self._enrolment.process_id is not None:
-            self._store.process_stopped(self._enrolment.process_id)
+def _give_up() -> None:
+    """A database that stands still, without a word, would hold a write and with it the process for ever."""
+    log.error("not stopped after %g s: the store does not answer: what it was doing is not known", STOP_S)
+    end_at_once(1)
 
 
 def _listen(settings: Settings) -> Listeners:

@@ -1,7 +1,7 @@
-"""uvicorn, made strict: header deadlines, problem+json for malformed HTTP, and an exit code of 0 after a clean stop.
+"""The servers: uvicorn with our own connections, draining at a signal, and an exit code of 0 after a clean stop.
 
-uvicorn has no deadline for headers and answers malformed requests in plain text; it also raises the signal that stopped
-it again. What an HTTP request must look like beyond that is checked in `ingest.py`.
+uvicorn raises the signal that stopped it again, and ends at once when its grace is over. What happens on a connection
+stands in `connection.py`.
 """
 
 import asyncio
@@ -9,152 +9,51 @@ import functools
 import os
 import signal
 import socket
-from asyncio import TimerHandle
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from receiver.connection import Connection
+from receiver.door import LINGER_S, Door
 from receiver.errors import UserError
-from receiver.ingest import LINGER_S, WHOLE, Limits
-from receiver.problems import problem_body
+from receiver.ingest import Intake, Limits
 
 GRACE_S = 3
 BACKLOG = 2048
-
-
-class StrictProtocol(HttpToolsProtocol):
-    """One connection. A timer runs only while a request's headers are not whole; mostly they come in one piece."""
-
-    def __init__(self, *args: Any, limits: Limits, on_refused: Callable[[str], None], **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._limits = limits
-        self._on_refused = on_refused
-        self._timer: TimerHandle | None = None
-        self._in_headers = True
-        self._barren_bytes = 0  # since the request last got on: headers that do not end, trailers, empty lines
-        self._ended = False
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(OneWrite(transport, self.loop))  # type: ignore[arg-type]
-        self._watch()
-
-    def data_received(self, data: bytes) -> None:
-        if self._ended:
-            return
-        self._barren_bytes += len(data)
-        super().data_received(data)
-        if self._barren_bytes > self._limits.headers_bytes:
-            self._end(431, "headers_too_large", f"at most {self._limits.headers_bytes} bytes of headers")
-        elif self._barren_bytes and self._in_headers:
-            self._watch()
-
-    def on_headers_complete(self) -> None:
-        self._in_headers = False
-        self._barren_bytes = 0
-        self._unwatch()
-        super().on_headers_complete()
-        self.headers = []  # trailers would join the headers while the body is awaited: nobody shall see them
-
-    def on_body(self, body: bytes) -> None:
-        self._barren_bytes = 0
-        super().on_body(body)
-
-    def on_message_complete(self) -> None:
-        self._in_headers = True
-        self._barren_bytes = 0
-        self.scope[WHOLE] = True  # type: ignore[literal-required]
-        super().on_message_complete()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._unwatch()
-        super().connection_lost(exc)
-
-    def send_400_response(self, msg: str) -> None:
-        self._end(400, "malformed_http", msg)
-
-    def _watch(self) -> None:
-        if self._timer is None:
-            self._timer = self.loop.call_later(self._limits.headers_s, self._too_slow)
-
-    def _unwatch(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _too_slow(self) -> None:
-        self._timer = None
-        self._end(408, "too_slow", f"the headers took longer than {self._limits.headers_s:g} s")
-
-    def _end(self, status: int, code: str, detail: str) -> None:
-        """Refuse what came, and whatever else comes. Requests before it still get their answers."""
-        if self._ended or self.transport.is_closing():
-            return
-        self._ended = True
-        self._unwatch()
-        self._on_refused(code)
-        cycle: Any = self.cycle  # None before the first request
-        if cycle is not None and not cycle.response_complete:
-            if self.pipeline or cycle.response_started or not cycle.more_body:
-                cycle.keep_alive = False  # its answer is the last one
-                return
-            cycle.disconnected = True
-            cycle.message_event.set()
-        body = problem_body(status, code, detail)
-        head = b"content-type: application/problem+json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body)
-        self.transport.write(STATUS_LINE[status] + head + body)
-        self.transport.write_eof()
-        self.loop.call_later(LINGER_S, self.transport.close)
-
-
-class OneWrite:
-    """A transport on which an answer's head and body leave together.
-
-    uvicorn writes them one after the other; each write is a system call that wakes the other side.
-    """
-
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        self._transport = transport
-        self._loop = loop
-        self._held: list[bytes] = []
-        self.is_closing = transport.is_closing
-        self.pause_reading = transport.pause_reading
-        self.resume_reading = transport.resume_reading
-        self.get_extra_info = transport.get_extra_info
-
-    def write(self, data: bytes) -> None:
-        if not self._held:
-            self._loop.call_soon(self._flush)
-        self._held.append(data)
-
-    def _flush(self) -> None:
-        if self._held:
-            self._transport.write(b"".join(self._held))
-            self._held.clear()
-
-    def write_eof(self) -> None:
-        self._flush()
-        self._transport.write_eof()
-
-    def close(self) -> None:
-        self._flush()
-        self._transport.close()
+JUST_ACCEPTED_S = 0.02  # until such a connection is one of those that uvicorn asks to end
 
 
 class Server(uvicorn.Server):
     """Stops cleanly at the first SIGTERM or SIGINT and exits 0; at the second it ends at once."""
 
-    def __init__(self, config: uvicorn.Config, on_stop: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, on_start: Callable[[], None], on_stop: Callable[[], None]) -> None:
         super().__init__(config)
+        self._on_start = on_start
         self._on_stop = on_stop
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_start()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._on_stop()
+        for each in self.servers:
+            for listener in each.sockets:  # accept no more; to close it now would lose who is just being accepted
+                asyncio.get_running_loop().remove_reader(listener)
+        await asyncio.sleep(JUST_ACCEPTED_S)
         await super().shutdown(sockets)
+        await self._say_last_words()
+
+    async def _say_last_words(self) -> None:
+        """What was cut short at the end of the grace is answered, and whoever sent it has time to read that."""
+        loop = asyncio.get_running_loop()
+        give_up_at = loop.time() + LINGER_S
+        while self.server_state.connections and loop.time() < give_up_at:  # noqa: ASYNC110  uvicorn has no event for it
+            await asyncio.sleep(0.02)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -199,21 +98,27 @@ def server(
     trusted_proxies: Sequence[str],
     limits: Limits | None = None,
     *,
+    intake: Intake | None = None,
     on_refused: Callable[[str], None] = _nothing,
+    on_start: Callable[[], None] = _nothing,
     on_stop: Callable[[], None] = _nothing,
 ) -> Server:
-    """`on_refused` hears the code of what was refused before it was a request, `on_stop` that draining begins."""
-    protocol = functools.partial(StrictProtocol, limits=limits or Limits(), on_refused=on_refused)
-    options: dict[str, Any] = {
-        "proxy_headers": bool(trusted_proxies),
-        "forwarded_allow_ips": list(trusted_proxies),
-    }
-    config = uvicorn.Config(
-        app, http=protocol,  # type: ignore[arg-type]  # only ever called
-        ws="none", lifespan="off", log_config=None, access_log=False, server_header=False,
-        backlog=BACKLOG, timeout_graceful_shutdown=GRACE_S, **options,
+    """Deliveries go to `intake`, all else to `app`; without it all does.
+
+    `on_refused` hears the code of what was refused before it was a request, `on_start` that a request is
+    answered and a signal heeded from now on, `on_stop` that draining begins.
+    """
+    proxied = ProxyHeadersMiddleware(app, list(trusted_proxies))  # type: ignore[arg-type]  # uvicorn's own ASGI types
+    protocol = functools.partial(
+        Connection, door=Door(intake) if intake else None, is_proxy=proxied.trusted_hosts.__contains__,
+        limits=limits or Limits(), on_refused=on_refused,
     )  # fmt: skip
-    return Server(config, on_stop)
+    config = uvicorn.Config(
+        proxied if trusted_proxies else app, http=protocol,  # type: ignore[arg-type]  # only ever called
+        ws="none", lifespan="off", log_config=None, access_log=False, server_header=False, proxy_headers=False,
+        backlog=BACKLOG, timeout_graceful_shutdown=GRACE_S,
+    )  # fmt: skip
+    return Server(config, on_start, on_stop)
 
 
 async def run(

@@ -17,11 +17,15 @@ from pydantic import (
 from receiver.references import Secret
 
 
-def _matching(pattern: str, rule: str) -> AfterValidator:
+def _matching(pattern: str, rule: str, fix: str = "") -> AfterValidator:
+    """`fix` is what to do about it; the error has it as its note."""
+
     def check(text: str) -> str:
-        if not re.fullmatch(pattern, text):
-            raise ValueError(rule)
-        return text
+        if re.fullmatch(pattern, text):
+            return text
+        error = ValueError(rule)
+        error.add_note(fix)
+        raise error
 
     return AfterValidator(check)
 
@@ -83,9 +87,18 @@ UpstreamUrl = Annotated[
 ]
 # A store in memory would answer 2xx for what the next restart forgets.
 StoreUrl = Annotated[
-    str, _matching(r"sqlite:///(?!:memory:).+|postgresql://.+", "must be sqlite:///PATH or postgresql://…")
+    str,
+    _matching(
+        r"sqlite:///(?!:memory:).+|postgres(ql)?://.+",
+        "must be sqlite:///PATH or postgresql://…",
+        "Write sqlite:///postern.db for a file, or postgresql://USER:PASSWORD@HOST:5432/DATABASE",
+    ),
 ]
 QueueUrl = Annotated[
     str,
-    _matching(r"memory://|(redis|amqp)s?://.+", "must be memory://, redis://… (rediss) or amqp://… (amqps)"),
+    _matching(
+        r"memory://|(redis|amqp)s?://.+",
+        "must be memory://, redis://… (rediss) or amqp://… (amqps)",
+        "Write redis://HOST:6379/0 or amqp://USER:PASSWORD@HOST:5672, or leave it out: the worker is inside then",
+    ),
 ]

@@ -72,6 +72,11 @@ class StoreSettings(Table):
 class QueueSettings(Table):
     url: QueueUrl = "memory://"
 
+    @property
+    def has_broker(self) -> bool:
+        """Then the worker is not inside `postern serve`: `postern worker` is a process of its own."""
+        return self.url != "memory://"
+
 
 class WorkerSettings(Table):
     concurrency: Positive = 32
@@ -210,7 +215,7 @@ def load(config: Path | None = None, environ: Mapping[str, str] | None = None) -
     except ValidationError as found:
         raise complaint(found, Written(str(file), text or "", table, origins), Configuration) from None
     said = {name: getattr(configuration, name) for name in Configuration.model_fields}
-    said["store"] = StoreSettings(url=_absolute(configuration.store.url, root))
+    said["store"] = StoreSettings(url=absolute(configuration.store.url, root))
     said["path"] = None if text is None else file.absolute()
     return Settings(**said, root=root, environ=MappingProxyType(variables), warnings=(*odd, *unknown))
 
@@ -237,5 +242,6 @@ def _parsed(file: Path, text: str) -> dict[str, Any]:
         raise UserError(f"{file}:{number}: not valid TOML: {reason}") from None
 
 
-def _absolute(url: str, root: Path) -> str:
+def absolute(url: str, root: Path) -> str:
+    """A store's URL, of which a relative path starts at the configuration's folder."""
     return f"{_SQLITE}{root / url.removeprefix(_SQLITE)}" if url.startswith(_SQLITE) else url

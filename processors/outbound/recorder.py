@@ -1,19 +1,21 @@
 """The ledger as one attempt sees it: names its steps, records intents and outcomes, and knows whether it is over."""
 
 import asyncio
-from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, NoReturn, TypeVar
 
 from processors.errors import Ended, LeaseLost
 from processors.outbound.keys import idempotency_key
 from processors.outbound.ledger import Todo, decide
-from receiver.store import Store, Transaction, steps
-from receiver.store.ids import text
+from receiver.store import Store, Together, Transaction, runs, steps
+from receiver.store.ids import new_id, text
 from receiver.store.runs import Claimed, Verdict, is_live
-from receiver.store.steps import StepRow
+from receiver.store.steps import Outcome, StepRow
 
 R = TypeVar("R")
+NAME_LENGTH = 500  # it stands in an index, where PostgreSQL takes 2,700 bytes
 SETTLE_S = 8.0  # less than the lease is renewed beyond an attempt's time
 
 
@@ -21,7 +23,7 @@ class Recorder:
     def __init__(self, store: Store, run: Claimed) -> None:
         self._store = store
         self._run = run
-        self._names: Counter[str] = Counter()
+        self._names: dict[str, int] = {}
         self.event_id = text("ev", run.event_id)
         self._unfinished: set[asyncio.Task[Any]] = set()
         self.ended: Verdict | None = None
@@ -39,10 +41,16 @@ class Recorder:
         self.end(Verdict("parked", code, reason))
 
     def name(self, given: str | None, default: str) -> str:
-        """The step's name: the given one, or the default, numbered from the second of that name on."""
+        """The step's name: the given one, or the default, numbered from the second of that name on.
+
+        Errors: ValueError for one that no database could find again.
+        """
         name = given or default
-        self._names[name] += 1
-        count = self._names[name]
+        if len(name) > NAME_LENGTH or not name.isprintable():
+            raise ValueError(
+                f"a step's name has up to {NAME_LENGTH} printable characters, not {name[:80]!r}…: give step="
+            )
+        count = self._names[name] = self._names.get(name, 0) + 1
         return name if count == 1 else f"{name} #{count}"
 
     def key(self, step: str, revision: int = 0) -> str:
@@ -74,24 +82,11 @@ class Recorder:
         was opened again.
         """
         self.check()
-        found = await self._store.insist(lambda tx: self._begin(tx, name, request, named=named, repeatable=repeatable))
+        wanted = Wanted(self._run, name, request, partial(self.key, name), named, repeatable)
+        found: tuple[Todo, StepRow] | None = await self._store.insist(Together(_begin_all, wanted))
         if found is None:
             raise LeaseLost
         return found
-
-    def _begin(
-        self, tx: Transaction, name: str, request: bytes, *, named: bool, repeatable: Callable[[bytes], bool]
-    ) -> tuple[Todo, StepRow] | None:
-        if not is_live(tx, self._run.id, self._run.token):
-            return None
-        row = steps.newest(tx, self._run, name)
-        decision = decide(row, request, named=named, repeatable=row is not None and repeatable(row.request))
-        if decision.todo is Todo.INTEND:
-            row = steps.intend(tx, self._run, name, decision.revision, self.key(name, decision.revision), request)
-        assert row is not None
-        if decision.todo is Todo.REPEAT:
-            row = steps.reopen(tx, row)
-        return decision.todo, row
 
     async def again(self, step: StepRow) -> StepRow:
         """The same call is about to be sent once more within this attempt. Errors: LeaseLost."""
@@ -113,4 +108,54 @@ class Recorder:
         body: bytes | None = None,
     ) -> None:
         """Record an outcome: a fact, whoever holds the lease by now."""
-        await self._store.insist(lambda tx: steps.conclude(tx, step, state, status, headers, body))
+        await self._store.insist(Together(steps.conclude_all, Outcome(step, state, status, headers, body)))
+
+
+@dataclass(slots=True)
+class Wanted:
+    """A step that an attempt is about to begin."""
+
+    run: Claimed
+    name: str
+    request: bytes
+    key: Callable[[int], str]
+    named: bool
+    repeatable: Callable[[bytes], bool]
+    begun: tuple[Todo, StepRow] | None = None
+    """By a try whose commit was not answered: it may have happened."""
+
+
+def _begin_all(tx: Transaction, wanted: Sequence[Wanted]) -> list[tuple[Todo, StepRow] | None]:
+    live = runs.live(tx, [(step.run.id, step.run.token) for step in wanted])
+    rows = steps.newest_all(tx, [(step.run, step.name) for step in wanted])
+    intents: list[tuple[Claimed, StepRow]] = []
+    for step, row in zip(wanted, rows, strict=True):
+        if (step.run.id, step.run.token) not in live:
+            step.begun = None
+        elif not _happened(step, row):
+            step.begun = _begin(tx, step, row)
+            if step.begun[0] is Todo.INTEND:
+                intents.append((step.run, step.begun[1]))
+    steps.intend_all(tx, intents)
+    return [step.begun for step in wanted]
+
+
+def _happened(step: Wanted, row: StepRow | None) -> bool:
+    """Whether the row is what an earlier try made of it: committed, and only the commit's answer was lost."""
+    if step.begun is None or row is None:
+        return False
+    made = step.begun[1]
+    return (row.id, row.sends, row.state) == (made.id, made.sends, "open") and step.begun[0] in WRITTEN
+
+
+WRITTEN = (Todo.INTEND, Todo.REPEAT)
+
+
+def _begin(tx: Transaction, step: Wanted, row: StepRow | None) -> tuple[Todo, StepRow]:
+    repeatable = row is not None and step.repeatable(row.request)
+    decision = decide(row, step.request, named=step.named, repeatable=repeatable)
+    if decision.todo is Todo.INTEND:
+        key = step.key(decision.revision)
+        return Todo.INTEND, StepRow(new_id(), step.name, decision.revision, "open", key, step.request)
+    assert row is not None
+    return decision.todo, steps.reopen(tx, row) if decision.todo is Todo.REPEAT else row

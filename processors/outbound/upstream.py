@@ -1,21 +1,22 @@
-"""One upstream API: its pooled client, and how a call becomes stored bytes and a request again."""
+"""One upstream API: how a call becomes stored bytes and a request again, and what comes back."""
 
 import asyncio
 import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 
 from processors.errors import Sent
 from processors.outbound.auth import HEADER_VALUE, auth_for
+from processors.outbound.connections import ONE, Connections
 from receiver import __version__
 from receiver.http import httpx
 from receiver.settings import ApiSettings, Settings
 
 CORRELATION_HEADER = "X-Correlation-Id"
-CONNECTIONS = 100
 ANSWER_BYTES = 16 << 20  # it is held in memory and kept in the ledger
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 NOT_SENT = (
@@ -96,19 +97,34 @@ def make_call(
 
     Errors: ValueError for an absolute address: it would carry this api's credentials to another host.
     """
-    url = httpx.URL(path)
-    if url.host or url.scheme:
-        raise ValueError(f"the path of a call is relative to base_url, not an address of its own: {path!r}")
+    url = _relative(path)
     if params:
         url = url.copy_merge_params(params)
-    request = httpx.Request("POST", "http://upstream/", json=json_value, data=data, content=content)
+    body, content_type = _body(json_value, data, content)
     kept = dict(headers or {})
-    if "content-type" in request.headers and "content-type" not in {name.lower() for name in kept}:
-        kept["Content-Type"] = request.headers["content-type"]
+    if content_type and "content-type" not in {name.lower() for name in kept}:
+        kept["Content-Type"] = content_type
     for name, value in kept.items():
         if not (HEADER_NAME.fullmatch(name) and HEADER_VALUE.fullmatch(value)):  # a line break would add a header
             raise ValueError(f"this cannot stand in a header: {name!r}")
-    return Call(api, method, str(url), tuple(sorted(kept.items())), request.read())
+    return Call(api, method, str(url), tuple(sorted(kept.items())), body)
+
+
+@lru_cache(1024)
+def _relative(path: str) -> httpx.URL:
+    url = httpx.URL(path)
+    if url.host or url.scheme:
+        raise ValueError(f"the path of a call is relative to base_url, not an address of its own: {path!r}")
+    return url
+
+
+def _body(json_value: Any, data: Mapping[str, Any] | None, content: bytes | None) -> tuple[bytes, str | None]:
+    """With its content type. JSON is ours to write: another attempt's, in a later version, must be the same bytes."""
+    if json_value is not None and content is None and not data:
+        text = json.dumps(json_value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        return text.encode(), "application/json"
+    request = httpx.Request("POST", "http://upstream/", data=data, content=content)
+    return request.read(), request.headers.get("content-type")
 
 
 class Upstream:
@@ -118,27 +134,34 @@ class Upstream:
         """Errors: UserError where a secret is missing."""
         self.name = name
         self.idempotency_header = api.idempotency_header
-        self._client = httpx.AsyncClient(
+        connection = partial(
+            httpx.AsyncClient,
             base_url=api.base_url,
             auth=auth_for(name, api.auth, settings.resolve),
             timeout=api.timeout_s,
-            limits=httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
+            verify=httpx.create_ssl_context() if transport is None else True,  # once: it reads all authorities
+            limits=ONE,
             headers={"User-Agent": f"postern/{__version__}"},
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # one event's session is not another's
             transport=transport,
         )
+        self._connections = Connections(connection, api.timeout_s)
 
     @property
     def keyed(self) -> bool:
         return bool(self.idempotency_header)
 
     async def send(self, call: Call, *, key: str | None, correlation: str) -> Answered:
-        request = self._client.build_request(call.method, call.target, headers=dict(call.headers), content=call.content)
-        request.headers[CORRELATION_HEADER] = correlation
+        headers = {CORRELATION_HEADER: correlation}
         if key and self.idempotency_header:
-            request.headers[self.idempotency_header] = key
+            headers[self.idempotency_header] = key
         try:
-            return await self._read(await self._client.send(request, stream=True))
+            async with self._connections.one() as connection:
+                request = connection.build_request(
+                    call.method, call.target, headers=dict(call.headers), content=call.content
+                )
+                request.headers.update(headers)
+                return await self._read(await connection.send(request, stream=True))
         except NOT_SENT as error:
             return Answered(None, Sent.NO, _say(error))
         except httpx.HTTPError as error:
@@ -156,7 +179,7 @@ class Upstream:
         return Answered(Response(response.status_code, dict(response.headers), bytes(body)))
 
     async def aclose(self) -> None:
-        await self._client.aclose()
+        await self._connections.aclose()
 
 
 def _say(error: Exception) -> str:
@@ -164,7 +187,7 @@ def _say(error: Exception) -> str:
 
 
 class Upstreams:
-    """The configured upstreams, each opened when a handler first asks for it. Used from one event loop."""
+    """The configured upstreams, each made when a handler first asks for it, in any thread. One event loop uses them."""
 
     def __init__(self, settings: Settings, transports: Mapping[str, httpx.AsyncBaseTransport] | None = None) -> None:
         self._settings = settings
@@ -179,7 +202,7 @@ class Upstreams:
             if api is None:
                 known = ", ".join(sorted(self._settings.apis)) or "none"
                 raise LookupError(f"there is no [apis.{name}] in the configuration (known: {known})")
-            upstream = self._open[name] = Upstream(name, self._settings, api, self._transports.get(name))
+            upstream = self._open.setdefault(name, Upstream(name, self._settings, api, self._transports.get(name)))
         return upstream
 
     async def aclose(self) -> None:

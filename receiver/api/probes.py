@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Iterable
 from contextlib import suppress
-from pathlib import Path
 from typing import Protocol
 
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -13,22 +12,21 @@ from starlette.responses import JSONResponse, Response
 from receiver.errors import UserError
 from receiver.metrics import CONTENT_TYPE, Metrics
 from receiver.problems import RETRY_AFTER_S
-from receiver.store import Store, Unavailable, reads, schema
+from receiver.store import Store, Unavailable, reads
 
 PROBE_S = 1.9
 
 
 class WorkerStatus(Protocol):
-    """The worker inside this process, as far as probes show it."""
+    """The worker inside this process, or those elsewhere, as far as probes show it."""
 
     @property
     def trouble(self) -> str | None: ...
 
 
 class Probes:
-    def __init__(self, store: Store, metrics: Metrics, worker: WorkerStatus | None, path: Path) -> None:
+    def __init__(self, store: Store, metrics: Metrics, worker: WorkerStatus | None) -> None:
         self._store = store
-        self._path = path
         self._schema_known = False
         self._metrics = metrics
         self._worker = worker
@@ -65,7 +63,7 @@ class Probes:
 
     async def _check_schema(self) -> None:
         if not self._schema_known:
-            await asyncio.to_thread(schema.check, self._path)
+            await asyncio.to_thread(self._store.check_schema)
             self._schema_known = True
 
     async def metrics(self, request: Request) -> Response:
@@ -74,12 +72,15 @@ class Probes:
 
     def _gauges(self) -> Iterable[Metric]:
         runs = GaugeMetricFamily("postern_runs", "Runs that are not finished", labels=["state"])
+        workers = GaugeMetricFamily("postern_workers", "Worker processes that are alive, wherever they are")
         with suppress(Unavailable), self._store.reading() as session:  # the other metrics are wanted all the same
             for state, count in reads.unfinished(session).items():
                 runs.add_metric([state], count)
+            live = reads.processes(session)
+            workers.add_metric([], sum(process.role == "worker" for process in live))
         failed = self._worker is not None and self._worker.trouble is not None
         trouble = GaugeMetricFamily(
             "postern_worker_trouble", "1: the worker neither routes nor claims", labels=["trouble"]
         )
         trouble.add_metric([(self._worker.trouble or "") if self._worker else ""], float(failed))
-        return [runs, trouble]
+        return [runs, workers, trouble]

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from receiver.store.reads import EventRow, Failures, RunRow
 
 SERVE = "postern serve"
+WORKER = "postern worker"
 
 
 @dataclass(frozen=True)
@@ -24,10 +25,16 @@ class Advice:
 
 @dataclass(frozen=True)
 class Workers:
-    """Who could work: the live workers, and what they offer."""
+    """Who could work: the live workers, and what they offer. With a broker they are not inside `postern serve`."""
 
     live: "Sequence[Process]"
     offers: "Sequence[Offer]"
+    has_broker: bool = False
+
+    @property
+    def command(self) -> str:
+        """Starts one."""
+        return WORKER if self.has_broker else SERVE
 
     def troubles(self) -> list[str]:
         return [worker.trouble for worker in self.live if worker.trouble]
@@ -43,9 +50,9 @@ class Workers:
     def idle(self) -> Advice | None:
         """Why nothing is worked on, if nothing is."""
         if not self.live:
-            return Advice("No worker is running", SERVE)
+            return Advice("No worker is running", self.command)
         if len(self.troubles()) == len(self.live):
-            return Advice(f"The worker does nothing: {self.troubles()[0]}. Mend it, and restart", SERVE)
+            return Advice(f"The worker does nothing: {self.troubles()[0]}. Mend it, and restart", self.command)
         return None
 
 
@@ -77,7 +84,7 @@ def for_waiting(run: "RunRow", workers: Workers, now: datetime) -> Advice:
         return idle
     if not workers.offered(run.handler):
         text = f"No live worker has a handler named {run.handler}: bring it back, or name it in aliases=, and restart"
-        return Advice(f"{text}. After ten minutes the run is parked", SERVE)
+        return Advice(f"{text}. After ten minutes the run is parked", workers.command)
     if run.due_at and run.due_at > now:
         return Advice(f"Nothing: {run.handler} is tried again at its time")
     return Advice(f"Nothing: {run.handler} is due, and a worker is there")

@@ -2,28 +2,29 @@
 
 import os
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from receiver import server
-from receiver.cli.common import load_settings, opened, shown_time
+from receiver.cli.advice import SERVE, WORKER
+from receiver.cli.common import configured_url, load_settings, opened, shown_time
 from receiver.cli.config import without_effect
 from receiver.cli.imports import found_handlers
 from receiver.cli.secrets import missing_elsewhere, source_keys
 from receiver.errors import UserError
 from receiver.http import httpx
 from receiver.load import put_on_path
-from receiver.settings import Settings
+from receiver.queue import hint, make_broker
+from receiver.settings import Settings, shown_url
 from receiver.store import Store, processes, reads
+from receiver.store.database import Database, database_at
 from receiver.store.models import Process
 from receiver.store.patterns import matches
-from receiver.store.store import sqlite_path
 
 ANSWER_S = 3.0
-MEND = "Mend it, and restart postern serve"
 SKEW = timedelta(seconds=5)
 
 
@@ -46,9 +47,12 @@ def findings() -> Iterator[Finding]:
     except UserError as error:
         yield _wrong("configuration", error)
         return
-    live: list[Process] = []
-    yield from _store(settings, live)
-    yield from _processes(live)
+    live = yield from _store(settings)
+    yield from _queue(settings)
+    if live is None:
+        yield Finding("warn", "processes", "not known while the store cannot be read")
+    else:
+        yield from _processes(settings, live)
     yield from _ports(settings, live)
     yield from _handlers(settings)
 
@@ -84,31 +88,34 @@ def _secrets(settings: Settings) -> Iterator[Finding]:
 # ── the store ──
 
 
-def _store(settings: Settings, live: list[Process]) -> Iterator[Finding]:
-    """The live processes are added to `live`."""
+def _store(settings: Settings) -> Generator[Finding, None, list[Process] | None]:
+    """The live processes, if they can be read."""
+    live = None
     try:
-        path = Path(sqlite_path(settings.store.url))
-        if not path.exists():
-            yield _no_store(path)
-            return
+        database = database_at(settings.store.url)
+        if database.made_by_serve and database.revision() is None:
+            yield _no_store(database)
+            return []
         with opened(settings) as store:
+            live = _live(store)
             store.write_from_thread(processes.prove_writable)
-            yield Finding("ok", "store", f"{path} can be read and written")
-            live += _live(store)
+            yield Finding("ok", "store", f"{database.shown} can be read and written")
             yield from _clock(store)
     except UserError as error:
         yield _wrong("store", error)
+    return live
 
 
-def _no_store(path: Path) -> Finding:
-    if os.access(path.parent, os.W_OK):
-        return Finding("warn", "store", f"there is none yet at {path}", "Type postern serve: it makes one")
-    return Finding("fail", "store", f"{path.parent} is no folder that can be written", "Make it, or change [store] url")
+def _no_store(database: Database) -> Finding:
+    folder = Path(database.shown).parent
+    if os.access(folder, os.W_OK):
+        return Finding("warn", "store", f"there is none yet at {database.shown}", "Type postern serve: it makes one")
+    return Finding("fail", "store", f"{folder} is no folder that can be written", "Make it, or change [store] url")
 
 
 def _live(store: Store) -> list[Process]:
     with store.reading() as session:
-        return reads.processes(session, datetime.now(UTC))
+        return reads.processes(session)
 
 
 def _clock(store: Store) -> Iterator[Finding]:
@@ -122,19 +129,48 @@ def _clock(store: Store) -> Iterator[Finding]:
         yield Finding("ok", "clock", f"it is {shown_time(now)}, and the store holds nothing later")
 
 
+def _queue(settings: Settings) -> Iterator[Finding]:
+    """Sends a hint: it says only that there may be work. Without a broker all goes on, but slower."""
+    if not settings.queue.has_broker:
+        return
+    url = shown_url(settings.queue.url)
+    try:
+        broker = make_broker(settings.queue.url)
+        broker.enqueue(hint())
+        broker.close()
+    except UserError as error:
+        yield _wrong("queue", error)
+    except Exception as error:
+        text = f"{url} takes no hint ({_reason(error, settings.queue.url)})"
+        text += ": work waits up to a second until it is found"
+        yield Finding("warn", "queue", text, "Start it, or put [queue] url right")
+    else:
+        yield Finding("ok", "queue", f"{url} takes hints")
+
+
+def _reason(error: Exception, url: str) -> str:
+    """The first line of an error's text, which may quote the address or a part of it: without the password."""
+    said = shown_url(str(error).partition("\n")[0]).strip()
+    password = urlsplit(url).password
+    for secret in filter(None, (password, unquote(password or ""))):
+        said = said.replace(secret, "…")
+    return said or type(error).__name__
+
+
 # ── who is alive ──
 
 
-def _processes(live: Sequence[Process]) -> Iterator[Finding]:
-    for role in ("receiver", "worker"):
+def _processes(settings: Settings, live: Sequence[Process]) -> Iterator[Finding]:
+    work = WORKER if settings.queue.has_broker else SERVE
+    for role, command in (("receiver", SERVE), ("worker", work)):
         if not any(process.role == role for process in live):
-            yield Finding("warn", role, "none is running", "Type postern serve")
+            yield Finding("warn", role, "none is running", f"Type {command}")
     for process in live:
         who = f"process {process.pid} on {process.host}"
         if process.role == "receiver":
             yield _receiver(process, who)
         elif process.trouble:
-            yield Finding("fail", "worker", f"{who} does nothing: {process.trouble}", MEND)
+            yield Finding("fail", "worker", f"{who} does nothing: {process.trouble}", f"Mend it, and restart {work}")
         else:
             yield Finding("ok", "worker", f"{who} works")
 
@@ -153,18 +189,31 @@ def _receiver(process: Process, who: str) -> Finding:
     return Finding("fail", "receiver", f"{who} is not ready at {process.url}: {answer.text}", "Look at its log")
 
 
-def _ports(settings: Settings, live: Sequence[Process]) -> Iterator[Finding]:
-    ours = [process.pid for process in live if process.role == "receiver" and process.host == socket.gethostname()]
-    urls = [process.url for process in live if process.host == socket.gethostname() and process.url]
-    main = settings.server.port
-    for port in filter(None, (main, settings.server.admin_port)):
+def _ports(settings: Settings, live: Sequence[Process] | None) -> Iterator[Finding]:
+    for port in filter(None, (settings.server.port, settings.server.admin_port)):
         try:
             server.bind(settings.server.host, port).close()
         except UserError as error:
-            is_ours = ours and (port != main or any(urlsplit(url).port == port for url in urls))
+            is_ours = _answers(settings) if live is None else _is_ours(port, settings, live)
             yield Finding("ok", "port", f"{port} is our own receiver's") if is_ours else _wrong("port", error)
         else:
             yield Finding("ok", "port", f"{port} is free")
+
+
+def _is_ours(port: int, settings: Settings, live: Sequence[Process]) -> bool:
+    ours = [process for process in live if process.role == "receiver" and process.host == socket.gethostname()]
+    if port != settings.server.port:
+        return bool(ours)
+    return any(urlsplit(process.url).port == port for process in ours if process.url)
+
+
+def _answers(settings: Settings) -> bool:
+    """Whether a Postern answers at the configured address, whatever the store knows."""
+    try:
+        answer = httpx.get(f"{configured_url(settings)}/healthz", timeout=ANSWER_S, trust_env=False)
+        return bool(answer.json() == {"status": "alive"})
+    except (httpx.HTTPError, ValueError):
+        return False
 
 
 # ── handlers ──

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from receiver.errors import UserError
-from receiver.settings import Settings, load, shown_url
+from receiver.settings import Settings, load
 
 if TYPE_CHECKING:
     from receiver.store import Session, Store
@@ -60,16 +60,23 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     return settings
 
 
+def configured_url(settings: Settings) -> str:
+    """Where a receiver of this configuration is reached from here."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.server.host, settings.server.host)  # noqa: S104
+    return f"http://[{host}]:{settings.server.port}" if ":" in host else f"http://{host}:{settings.server.port}"
+
+
 @contextmanager
 def opened(settings: Settings) -> Iterator["Store"]:
     """The store, which must exist: no command but `serve` and `db upgrade` makes one."""
     from receiver.store import Unavailable, open_store  # costs most of a second: only who needs the store waits for it
+    from receiver.store.database import database_at
 
     store = open_store(settings.store.url)
     try:
         yield store
     except Unavailable as error:
-        raise UserError(f"the store cannot be written: {error}", shown_url(settings.store.url)) from error
+        raise database_at(settings.store.url).cannot_write(str(error).partition("\n")[0]) from error
     finally:
         store.close()
 

@@ -1,10 +1,18 @@
 """`postern db`: the store's tables. `serve` upgrades a SQLite store by itself; this is for those who want it before."""
 
-from pathlib import Path
+from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
+from pydantic import ValidationError
 
-from receiver.cli.common import json_option, load_settings, not_built, print_json
+from receiver.cli.common import json_option, load_settings, print_json
+from receiver.cli.filters import utf8
+from receiver.errors import UserError
+from receiver.settings import Settings, StoreSettings, absolute, shown_url
+
+if TYPE_CHECKING:
+    from receiver.store.database import Database
 
 
 @click.group()
@@ -15,26 +23,66 @@ def db() -> None:
 @db.command()
 @json_option
 def upgrade(as_json: bool) -> None:
-    """Make the store's tables, or bring them to this version, with a copy of the old ones beside them."""
+    """Make the store's tables, or bring them to this version; an older SQLite store is copied first."""
     from receiver.store import schema
-    from receiver.store.store import sqlite_path
+    from receiver.store.database import database_at
 
-    path = Path(sqlite_path(load_settings().store.url))
-    existed = path.exists()
-    copy = schema.upgrade(path)
-    revision = schema.current(path)
+    database = database_at(load_settings().store.url)
+    before = database.revision()
+    copy = schema.upgrade(database)
+    revision = database.revision()
     newer = revision is not None and not schema.SHIPPED.knows(revision)
-    done = "upgraded" if copy else "newer" if newer else "current" if existed else "made"
+    done = "newer" if newer else "made" if before is None else "current" if before == revision else "upgraded"
+    where = database.shown
     said = {
-        "upgraded": f"upgraded {path} to schema {revision}; a copy of it as it was: {copy}",
-        "newer": f"left {path} as it is: its schema {revision} is a newer version's, and this one runs on it",
-        "current": f"nothing to do: {path} has schema {revision}",
-        "made": f"made {path} with schema {revision}",
+        "upgraded": f"upgraded {where} to schema {revision}" + (f"; a copy of it as it was: {copy}" if copy else ""),
+        "newer": f"left {where} as it is: its schema {revision} is a newer version's, and this one runs on it",
+        "current": f"nothing to do: {where} has schema {revision}",
+        "made": f"made {where} with schema {revision}",
     }
     if as_json:
-        print_json({"done": done, "path": path, "schema": revision, "copy": copy})
+        print_json({"done": done, "store": where, "schema": revision, "copy": copy})
     else:
         click.echo(said[done])
 
 
-db.add_command(not_built("move", "For now a store stays where it is"))
+@db.command()
+@click.argument("url", type=utf8)
+@json_option
+def move(url: str, as_json: bool) -> None:
+    """Copy everything to the empty database at URL, while Postern is stopped; the old store is marked as moved."""
+    from receiver.store import move as moving
+    from receiver.store.database import database_at
+
+    settings = load_settings()
+    target = _target(url, settings)
+    source = database_at(settings.store.url)
+    rows = {}
+
+    def copied(table: moving.Copied) -> None:
+        rows[table.table] = table.rows
+        if as_json:
+            print_json(asdict(table))
+        else:
+            click.echo(f"{table.table:<10} {table.rows:>12,}")
+
+    moving.move(source, target, copied)
+    events, total = rows["event"], sum(rows.values())
+    if as_json:
+        print_json({"events": events, "rows": total, "from": source.shown, "to": target.shown})
+        return
+    click.echo(f"moved to {target.shown}: {events:,} events, {total:,} rows, and what is there now was compared")
+    click.echo(f'next: set [store] url = "{shown_url(url)}", and start Postern')
+    click.echo(f"the old store, {source.shown}, is marked: nothing works on it any more; delete it when you like")
+
+
+def _target(url: str, settings: Settings) -> "Database":
+    from receiver.store.database import database_at
+
+    try:
+        return database_at(absolute(StoreSettings(url=url).url, settings.root))
+    except ValidationError as error:
+        rule = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise UserError(f"not the URL of a store: it {rule}", shown_url(url), exit_code=2) from None
+    except UserError as error:
+        raise UserError(error.what, "URL", error.fix, exit_code=2) from None

@@ -11,6 +11,7 @@ from receiver.cli.common import json_option, load_settings, one_line, print_json
 from receiver.cli.fields import header_pairs, print_fields, unwrapped
 from receiver.cli.filters import filter_options, limit_option, utf8
 from receiver.errors import UserError
+from receiver.settings import Settings
 
 if TYPE_CHECKING:
     from receiver.store import Session
@@ -57,7 +58,7 @@ def show(event: str, raw: bool, as_json: bool) -> None:
         raise UserError("--raw prints bytes, and --json an object", fix="Type one of them", exit_code=2)
     from receiver.store import reads
 
-    with one_event(event) as (session, number):
+    with one_event(load_settings(), event) as (session, number):
         headers, body = reads.delivery(session, number)
         row = asdict(reads.event(session, number)) | {"size_bytes": len(body)}
         runs = reads.runs(session, number)
@@ -92,8 +93,9 @@ def explain(event: str, as_json: bool) -> None:
     """One event's story in time order, how it stands now, and what to do next."""
     from receiver.cli.explain import print_story, read_story
 
-    with one_event(event) as (session, number):
-        story = read_story(session, number)
+    settings = load_settings()
+    with one_event(settings, event) as (session, number):
+        story = read_story(session, settings, number)
     if as_json:
         row = asdict(story)
         print_json(row.pop("event") | row)
@@ -102,11 +104,11 @@ def explain(event: str, as_json: bool) -> None:
 
 
 @contextmanager
-def one_event(name: str) -> Iterator[tuple["Session", int]]:
+def one_event(settings: Settings, name: str) -> Iterator[tuple["Session", int]]:
     """A session, and the number of the event that is named by its id or by source:external_id."""
     from receiver.store import reads
 
-    with reading(load_settings()) as session:
+    with reading(settings) as session:
         number = reads.find_event(session, name)
         if number is None:
             raise unknown_event(name)

@@ -11,6 +11,7 @@ from receiver.cli import advice
 from receiver.cli.advice import Advice, Workers
 from receiver.cli.common import one_line, shown_time
 from receiver.cli.fields import unwrapped
+from receiver.settings import Settings
 from receiver.store import reads
 from receiver.store.models import History
 
@@ -37,11 +38,11 @@ class Story:
     next: list[Advice]
 
 
-def read_story(session: "Session", number: int) -> Story:
+def read_story(session: "Session", settings: Settings, number: int) -> Story:
     event, runs = reads.event(session, number), reads.runs(session, number)
     now = datetime.now(UTC)
-    live = [process for process in reads.processes(session, now) if process.role == "worker"]
-    workers = Workers(live, reads.offers(session, now))
+    live = [process for process in reads.processes(session) if process.role == "worker"]
+    workers = Workers(live, reads.offers(session), settings.queue.has_broker)
     _, body = reads.delivery(session, number)
     told = [*_of_steps(reads.steps(session, number)), *_of_history(reads.history(session, number)), *_of_runs(runs)]
     happened = [*_arrival(event, len(body), runs), *sorted(told, key=_time), *_copies(event)]

@@ -15,8 +15,8 @@ from receiver.errors import UserError
 
 COMMANDS = {
     "init": ("receiver.cli.init:init", "Write a small working project."),
-    "serve": ("receiver.cli.serve:serve", "Receive deliveries, with the worker inside."),
-    "worker": ("receiver.cli.unbuilt:worker", "Run workers, for redis or amqp (not built yet)."),
+    "serve": ("receiver.cli.serve:serve", "Receive deliveries; with memory:// the worker is inside."),
+    "worker": ("receiver.cli.worker:worker", "Run workers, for redis or amqp."),
     "send": ("receiver.cli.send:send", "Sign a fixture as its vendor would, and post it."),
     "status": ("receiver.cli.status:status", "One screen: sources, workers, failures, what to type."),
     "events": ("receiver.cli.events:events", "List, show and explain stored events."),

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
@@ -111,7 +110,7 @@ def _check_handler(session: "Session", numbers: Sequence[int], handler: str | No
 
     if handler is None:
         return
-    known = {offer.handler for offer in reads.offers(session, datetime.now(UTC))}
+    known = {offer.handler for offer in reads.offers(session)}
     known |= reads.handlers_of(session, numbers)
     if handler not in known:
         near = get_close_matches(handler, known, 1)

@@ -6,7 +6,7 @@ How a fixture is found stands in `receiver.fixture`, how it is signed in `outgoi
 import re
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -15,7 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from receiver.cli.common import complain, json_option, load_settings, one_line, opened, print_json, shown_time
+from receiver.cli.advice import Workers
+from receiver.cli.common import (
+    complain,
+    configured_url,
+    json_option,
+    load_settings,
+    one_line,
+    opened,
+    print_json,
+    shown_time,
+)
 from receiver.cli.outgoing import Outgoing, choose_source, outgoing, with_values
 from receiver.errors import UserError
 from receiver.fixture import Fixture, find_fixture
@@ -32,6 +42,7 @@ ANSWER_S = 30.0
 WAIT_S = 60.0
 POLL_S = 0.05
 ARRIVAL_S = 2.0
+IDLE_S = 1.0  # before it is told that nobody works: a receiver just started has its worker a moment later
 FINAL = ("done", "unhandled", "attention")
 LOCAL = {"all://127.0.0.1": None, "all://localhost": None, "all://[::1]": None}  # never through a proxy
 
@@ -77,13 +88,14 @@ def send(
         client = stack.enter_context(httpx.Client(timeout=ANSWER_S, mounts=LOCAL))
         store = _store(settings, stack, needed=wait) if wait or to is None else None
         base = to or _address(store, settings)
+        look = _idle_teller(store, settings) if wait and store is not None else None
         for fixture, body, as_source in chosen:
             target = _target(base, as_source.name)
             for _ in range(times):
                 out = outgoing(fixture, body, as_source, target, settings.public_url, new=new)
                 for sent in _post(client, out):
-                    if wait and store is not None:
-                        _follow(store, sent)
+                    if look is not None and store is not None:
+                        _follow(store, sent, look)
                     ok &= _tell(sent, wait=wait, as_json=as_json)
     return 0 if ok else 1
 
@@ -114,12 +126,11 @@ def _address(store: "Store | None", settings: Settings) -> str:
 
     if store is not None:
         with store.reading() as session:
-            alive = reads.processes(session, datetime.now(UTC))
+            alive = reads.processes(session)
         urls = [process.url for process in alive if process.url and process.host == gethostname()]
         if urls:
             return urls[-1]
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.server.host, settings.server.host)  # noqa: S104
-    return f"http://[{host}]:{settings.server.port}" if ":" in host else f"http://{host}:{settings.server.port}"
+    return configured_url(settings)
 
 
 def _target(base: str, source: str) -> str:
@@ -165,21 +176,43 @@ def _parsed(answer: httpx.Response) -> dict[str, Any]:
 # ── what became of it ──
 
 
-def _follow(store: "Store", sent: Sent) -> None:
+def _follow(store: "Store", sent: Sent, look_for_workers: Callable[[], None]) -> None:
     """Look until the event is final, or nothing will happen to it soon."""
     if sent.id is None:
         return
-    deadline = time.monotonic() + WAIT_S
+    begun_at = time.monotonic()
+    deadline = begun_at + WAIT_S
     told = ""
     while True:
-        row = _event(store, sent, patient=time.monotonic() < deadline - WAIT_S + ARRIVAL_S)
+        row = _event(store, sent, patient=time.monotonic() < begun_at + ARRIVAL_S)
         if row is not None:
             sent.event_status, sent.code, sent.type = row.status, row.code, row.type
             later = row.due_at is not None and row.due_at > datetime.now(UTC) + timedelta(seconds=WAIT_S)
             if row.status in FINAL or later or time.monotonic() > deadline:
                 return
             told = _progress(row, told)
+            if time.monotonic() > begun_at + IDLE_S:
+                look_for_workers()
         time.sleep(POLL_S)
+
+
+def _idle_teller(store: "Store", settings: Settings) -> Callable[[], None]:
+    """Says once on standard error, however often it is called, that nobody works, and what to type."""
+    from receiver.store import reads
+
+    told = False
+
+    def look() -> None:
+        nonlocal told
+        if told:
+            return
+        with store.reading() as session:
+            live = [process for process in reads.processes(session) if process.role == "worker"]
+        if idle := Workers(live, (), settings.queue.has_broker).idle():
+            complain(f"{idle.text[0].lower()}{idle.text[1:]}\n  Type {idle.command}")
+            told = True
+
+    return look
 
 
 def _event(store: "Store", sent: Sent, *, patient: bool) -> "EventRow | None":

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
@@ -56,7 +56,7 @@ def _stored(settings: Settings) -> "tuple[Sequence[Process], Mapping[str, Counte
     from receiver.store import reads
 
     with suppress(UserError), reading(settings) as session:
-        return reads.processes(session, datetime.now(UTC)), reads.sources(session)
+        return reads.processes(session), reads.sources(session)
     return [], {}
 
 

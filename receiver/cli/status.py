@@ -1,6 +1,6 @@
 """`postern status`: one screen that says what needs a person, and exits 1 if anything does."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from receiver.cli.advice import SERVE, Advice, Workers, for_failures
-from receiver.cli.common import json_option, load_settings, one_line, print_json, print_table, reading
+from receiver.cli.common import json_option, load_settings, one_line, print_json, print_table, reading, shown_time
 from receiver.settings import Settings
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ class Overview:
     runs: dict[str, int]
     failures: "list[Failures]"
     unhandled: int
+    ended_silently_at: datetime | None
+    """When the last receiver gave its last sign of life, where none is alive and nobody stopped it."""
 
     @property
     def waiting(self) -> int:
@@ -61,16 +63,21 @@ def look(session: "Session", settings: Settings, now: datetime) -> Overview:
     from receiver.store.models import Source
 
     seen = reads.sources(session)
-    live = reads.processes(session, now)
+    live = reads.processes(session)
     sources = [seen.get(name) or Source(name=name) for name in settings.sources]
     return Overview(
         sources,
         {source.name: code for source in sources if (code := _our_refusal(session, source))},
         [process for process in live if process.role == "receiver"],
-        Workers([process for process in live if process.role == "worker"], reads.offers(session, now)),
+        Workers(
+            [process for process in live if process.role == "worker"],
+            reads.offers(session),
+            settings.queue.has_broker,
+        ),
         reads.unfinished(session),
         reads.failures(session),
         reads.unhandled(session, now - UNHANDLED_SINCE),
+        reads.receivers_ended_silently_at(session),
     )
 
 
@@ -88,12 +95,16 @@ def _our_refusal(session: "Session", source: "Source") -> str | None:
 
 def needs(overview: Overview) -> Iterator[Advice]:
     """What needs a person, with the command to type."""
+    if overview.ended_silently_at:
+        ended = f"the last one ended without a word at {shown_time(overview.ended_silently_at)}"
+        yield Advice(f"no receiver is alive: {ended}", SERVE)
     if overview.runs["parked"]:
         yield Advice(f"{_runs(overview.runs['parked'])} parked", "postern events list --status attention")
-    for trouble in overview.workers.troubles():
+    for trouble in dict.fromkeys(overview.workers.troubles()):
         yield Advice(f"a worker does nothing: {trouble}", "postern doctor")
-    if overview.waiting and not overview.workers.live:
-        yield Advice(f"{_runs(overview.waiting)} waiting, and no worker is alive", SERVE)
+    if not overview.workers.live and (overview.waiting or overview.workers.has_broker):
+        waiting = f"{_runs(overview.waiting)} waiting, and " if overview.waiting else ""
+        yield Advice(f"{waiting}no worker is alive", overview.workers.command)
     for source in overview.sources:
         if code := overview.refusals.get(source.name):
             text = f"{source.name}: {source.refused_since_accepted} refused since the last one that was accepted"
@@ -154,12 +165,25 @@ def _print_processes(overview: Overview) -> None:
     click.echo()
     for receiver in overview.receivers:
         click.echo(f"receiver   {receiver.url}  (process {receiver.pid} on {receiver.host}, {receiver.version})")
-    for worker in overview.workers.live:
-        state = f"does nothing: {one_line(worker.trouble)}" if worker.trouble else "works"
-        click.echo(f"worker     {state}  (process {worker.pid} on {worker.host}, {worker.version})")
+    for (trouble, host, version), pids in _alike(overview.workers.live).items():
+        state = f"does nothing: {one_line(trouble)}" if trouble else "works"
+        click.echo(f"worker     {state}  ({_processes(pids)} on {host}, {version})")
     for role, live in (("receiver", overview.receivers), ("worker", overview.workers.live)):
         if not live:
             click.echo(f"{role:<11}none is running")
+
+
+def _alike(workers: "Sequence[Process]") -> "dict[tuple[str | None, str, str], list[int]]":
+    """Their process ids by trouble, host and version: a line each, however many `postern worker` has started."""
+    found: dict[tuple[str | None, str, str], list[int]] = {}
+    for worker in workers:
+        found.setdefault((worker.trouble, worker.host, worker.version), []).append(worker.pid)
+    return found
+
+
+def _processes(pids: list[int]) -> str:
+    numbers = ", ".join(map(str, sorted(pids)))
+    return f"process {numbers}" if len(pids) == 1 else f"{len(pids)} processes: {numbers}"
 
 
 def _print_failures(failures: "list[Failures]") -> None:

@@ -4,7 +4,5 @@ import click
 
 from receiver.cli.common import not_built
 
-worker = not_built("worker", "With memory:// the worker runs inside: postern serve")
-
 runs = click.Group("runs", help="Decide about single runs.")
 runs.add_command(not_built("resolve"))

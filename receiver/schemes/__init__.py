@@ -7,11 +7,11 @@ Pure: values in, values out. How one kind of signature is made and checked stand
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from pydantic_core import from_json
 
@@ -19,20 +19,22 @@ from pydantic_core import from_json
 class Headers:
     """The headers of a request as ASGI gives them: names in lower-case bytes, doubled ones kept apart."""
 
-    __slots__ = ("raw", "values")
+    __slots__ = ("doubled", "first", "raw")
 
-    def __init__(self, raw: Iterable[tuple[bytes, bytes]]) -> None:
+    def __init__(self, raw: Sequence[tuple[bytes, bytes]]) -> None:
         self.raw = raw
-        self.values: dict[bytes, list[bytes]] = {}
-        for name, value in raw:
-            self.values.setdefault(name, []).append(value)
+        self.first = dict(raw)
+        """The first value of each name."""
+        self.doubled = len(self.first) < len(raw)
+        if self.doubled:
+            self.first = dict(reversed(raw))
 
     def all(self, name: str) -> list[bytes]:
-        return self.values.get(_key(name), [])
+        key = _key(name)
+        return [value for one, value in self.raw if one == key]
 
     def get(self, name: str) -> bytes | None:
-        values = self.values.get(_key(name))
-        return values[0] if values else None
+        return self.first.get(_key(name))
 
 
 @lru_cache(maxsize=1024)
@@ -62,19 +64,23 @@ def parse_body(body: bytes) -> Any:
         return None
 
 
-@dataclass(frozen=True, slots=True)
 class Request:
-    method: str
-    url: str
-    headers: Headers
-    body: bytes
-    _parsed: list[Any] = field(default_factory=list, init=False, repr=False, compare=False)
+    """What is verified and read. A plain class: one is made for every delivery, and a frozen dataclass costs more."""
+
+    __slots__ = ("_parsed", "body", "headers", "method", "url")
+
+    def __init__(self, method: str, url: str, headers: Headers, body: bytes) -> None:
+        self.method = method
+        self.url = url
+        self.headers = headers
+        self.body = body
+        self._parsed: tuple[Any] | None = None
 
     @property
     def payload(self) -> Any:
         """The body as JSON, parsed when first asked for, and once."""
-        if not self._parsed:
-            self._parsed.append(parse_body(self.body))
+        if self._parsed is None:
+            self._parsed = (parse_body(self.body),)
         return self._parsed[0]
 
 
@@ -96,8 +102,7 @@ class Key:
         return hashlib.sha256(self.secret).hexdigest()[:8]
 
 
-@dataclass(frozen=True, slots=True)
-class Verified:
+class Verified(NamedTuple):
     key: Key
     signed_at: float | None
 
@@ -116,8 +121,7 @@ class Refused(Exception):
         self.claimed_at = claimed_at
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """What the store keys an event by."""
 
     external_id: str

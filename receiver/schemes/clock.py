@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from receiver.errors import UserError
 from receiver.schemes import Refused
@@ -12,8 +12,7 @@ from receiver.schemes.timestamp import UNITS, read_timestamp, write_timestamp
 _TOLERANCE_S: Final = 300
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
+class Stamp(NamedTuple):
     text: bytes
     """As it was sent, which is what is signed."""
     at: float

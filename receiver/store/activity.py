@@ -11,7 +11,10 @@ from dataclasses import dataclass, field
 from receiver.store.ids import new_id
 from receiver.store.transaction import Transaction
 
-REJECTION = ("id", "source", "received_at", "code", "detail", "claimed_at", "size_bytes", "headers", "body")
+REJECTION = (
+    "id bigint, source text, received_at bigint, code text, detail text, claimed_at bigint, size_bytes bigint,"
+    " headers bytea, body bytea"
+)
 KEPT = 1000  # newest rejections of a source
 KEPT_BYTES = 65536  # of the body of each
 FLUSH_BYTES = 4 << 20  # rejections written at one flush: a flood must not take the disk from intake
@@ -171,9 +174,10 @@ def _add(new: _Counts, old: _Counts) -> None:
 def write(tx: Transaction, gathered: Gathered) -> None:
     for source in sorted(gathered.counts):
         _write_counts(tx, source, gathered.counts[source])
-    tx.many(
-        "UPDATE event SET duplicates = duplicates + :count WHERE id = :id",
-        [{"id": event_id, "count": count} for event_id, count in sorted(gathered.duplicates.items())],
+    tx.given(
+        "UPDATE event SET duplicates = duplicates + given.more FROM given WHERE event.id = given.id",
+        "id bigint, more integer",
+        sorted(gathered.duplicates.items()),
     )
     for source, refusals in sorted(gathered.refusals.items()):
         _write_rejections(tx, source, refusals)

@@ -1,21 +1,24 @@
-"""How arrivals enter the store: events with their first runs and bodies, many deliveries in one transaction.
+"""How arrivals enter the store: events with their runs and bodies, many deliveries in one transaction.
 
 An event is unique by (source, external id); the index holds 16 bytes of a digest of both. The first one stays. What
 came again is found by one SELECT, and only if fewer rows went in than were offered.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
 from receiver.schemes import Identity
+from receiver.store import routing
 from receiver.store.ids import new_id
+from receiver.store.runs import RUN, Line, remember
 from receiver.store.transaction import Row, Transaction
 
-EVENT = ("id", "delivery_id", "item", "source", "type", "external_id", "digest", "sha256", "received_at")
-DELIVERY = ("id", "headers", "body")
-RUN = ("id", "event_id", "state", "due_at")
-FOUND_AT_ONCE = 512  # a statement takes only so many parameters, and a batch may hold any number of events
+EVENT = (
+    "id bigint, delivery_id bigint, item integer, source text, type text, external_id text, digest bytea, sha256 bytea,"
+    " received_at bigint"
+)
+DELIVERY = "id bigint, headers bytea, body bytea"
 
 
 def digest(source: str, external_id: str) -> bytes:
@@ -66,14 +69,26 @@ class _Candidate:
 def add(tx: Transaction, arrivals: list[Arrival]) -> list[list[Recorded]]:
     """Insert what is new. One list for each arrival, in its events' order."""
     groups = [_candidates(arrival) for arrival in arrivals]
-    candidates = waiting = [candidate for group in groups for candidate in group]
+    candidates = [candidate for group in groups for candidate in group]
+    waiting = list(candidates)
     while waiting:
         waiting = _insert(tx, waiting)
     fresh = [candidate for candidate in candidates if not _recorded(candidate).duplicate]
     deliveries = {c.delivery_id: (c.delivery_id, c.arrival.headers, c.arrival.body) for c in fresh}
     tx.insert("delivery", DELIVERY, list(deliveries.values()))
-    tx.insert("run", RUN, [(c.id, c.id, "waiting", c.arrival.received_us) for c in fresh])
+    runs = list(_runs(tx, fresh))
+    tx.insert("run", RUN, runs)
+    tx.brought_work |= bool(runs)
     return [[_recorded(candidate) for candidate in group] for group in groups]
+
+
+def _runs(tx: Transaction, fresh: list[_Candidate]) -> Iterator[Row]:
+    """A run for each handler that live workers have for the event; one that is not routed yet, where none lives."""
+    route = routing.current(tx) if fresh else None
+    for candidate in fresh:
+        names = (None,) if route is None else route(candidate.arrival.source, candidate.event.type)
+        for number, name in enumerate(names):
+            yield new_id() if number else candidate.id, candidate.id, name, "waiting", tx.now_us
 
 
 def _candidates(arrival: Arrival) -> list[_Candidate]:
@@ -92,6 +107,7 @@ def _recorded(candidate: _Candidate) -> Recorded:
 
 def _insert(tx: Transaction, candidates: list[_Candidate]) -> list[_Candidate]:
     """Insert the events; return those that must be tried again because they ended an older event's window."""
+    candidates.sort(key=lambda candidate: candidate.digest)  # in one order, or two receivers could deadlock
     if tx.insert_new("event", EVENT, [candidate.row() for candidate in candidates], "digest") == len(candidates):
         for candidate in candidates:
             candidate.recorded = Recorded(candidate.id, duplicate=False)
@@ -115,19 +131,17 @@ def _insert(tx: Transaction, candidates: list[_Candidate]) -> list[_Candidate]:
 
 
 def _firsts(tx: Transaction, digests: list[bytes]) -> dict[bytes, tuple[int, bytes, int]]:
-    firsts = {}
-    for start in range(0, len(digests), FOUND_AT_ONCE):
-        condition, values = tx.where_in("digest", digests[start : start + FOUND_AT_ONCE])
-        found = tx.all(f"SELECT digest, id, sha256, received_at FROM event WHERE {condition}", **values)
-        firsts.update({row[0]: (row[1], row[2], row[3]) for row in found})
-    return firsts
+    found = tx.given(
+        "SELECT event.digest, id, sha256, received_at FROM given JOIN event ON event.digest = given.digest",
+        "digest bytea",
+        [(digest,) for digest in digests],
+    )
+    return {digest: (first_id, sha256, received_us) for digest, first_id, sha256, received_us in found}
 
 
 def _remember(tx: Transaction, first_id: int, arrival: Arrival) -> None:
-    tx.run(
-        "INSERT INTO history (id, event_id, happened_at, kind, text)"
-        " VALUES (:id, :event_id, :at, 'differing', :text)",
-        id=new_id(), event_id=first_id, at=arrival.received_us,
-        text=f"a delivery of the same id had other bytes: sha256 {arrival.sha256.hex()}, "
-        f"{len(arrival.body)} bytes; the first ones are kept",
-    )  # fmt: skip
+    text = (
+        f"a delivery of the same id had other bytes: sha256 {arrival.sha256.hex()}, {len(arrival.body)} bytes;"
+        " the first ones are kept"
+    )
+    remember(tx, Line(first_id, None, "differing", None, text))

@@ -7,7 +7,7 @@ out, not bound: only so a database knows that they are those of the partial inde
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Row, Select, and_, exists, func, literal_column, null, text, union_all
@@ -16,10 +16,11 @@ from sqlmodel import Session, col
 
 from receiver.store import ids
 from receiver.store.intake import digest
-from receiver.store.models import Delivery, Event, History, Offer, Process, Rejection, Run, Source, Step, to_us
+from receiver.store.models import Delivery, Event, History, Offer, Process, Rejection, Run, Source, Step
 from receiver.store.patterns import regex
 from receiver.store.processes import is_gone
 from receiver.store.runs import ALIVE_US
+from receiver.store.times import to_us
 
 select: Any = typed_select  # its overloads do not know SQLModel's attributes, which are typed as their values
 
@@ -348,21 +349,43 @@ def sources(session: Session) -> dict[str, Source]:
     return {source.name: source for source in session.scalars(select(Source).order_by(col(Source.name)))}
 
 
-def processes(session: Session, now: datetime) -> list[Process]:
+def now(session: Session) -> datetime:
+    """The store's clock: that of PostgreSQL, or of this machine."""
+    if session.get_bind().dialect.name == "sqlite":
+        return datetime.now(UTC)
+    at: datetime = session.scalar(select(func.clock_timestamp()))
+    return at.astimezone(UTC)
+
+
+def processes(session: Session) -> list[Process]:
     """The live ones, receivers first."""
-    found = session.scalars(select(Process).where(*_alive(now)).order_by(col(Process.role), col(Process.id)))
-    return [process for process in found if not is_gone(process.host, process.pid)]
+    return [process for process in lately_seen(session) if not is_gone(process.host, process.pid)]
 
 
-def offers(session: Session, now: datetime) -> list[Offer]:
+def lately_seen(session: Session) -> list[Process]:
+    """Those that may be alive: also one that was killed a moment ago, as a process of another container looks."""
+    query = select(Process).where(*_alive(now(session))).order_by(col(Process.role), col(Process.id))
+    return list(session.scalars(query))
+
+
+def receivers_ended_silently_at(session: Session) -> datetime | None:
+    """The last sign of life of the receiver that was last seen, where none is alive and that one was not stopped."""
+    if any(process.role == "receiver" for process in processes(session)):
+        return None
+    known = select(Process).where(col(Process.role) == "receiver")
+    last = session.scalar(known.order_by(col(Process.seen_at).desc(), col(Process.id).desc()).limit(1))
+    return last.seen_at if last is not None and last.stopped_at is None else None
+
+
+def offers(session: Session) -> list[Offer]:
     """What live workers offer, aliases too (their source is empty); each once."""
-    query = select(Offer).join(Process, col(Process.id) == col(Offer.process_id)).where(*_alive(now))
+    query = select(Offer).join(Process, col(Process.id) == col(Offer.process_id)).where(*_alive(now(session)))
     found = session.scalars(query.order_by(col(Offer.handler), col(Offer.source), col(Offer.pattern)))
     return list({(offer.handler, offer.source, offer.pattern): offer for offer in found}.values())
 
 
-def _alive(now: datetime) -> tuple[Any, Any]:
-    return col(Process.seen_at) >= now - timedelta(microseconds=ALIVE_US), col(Process.stopped_at).is_(None)
+def _alive(at: datetime) -> tuple[Any, Any]:
+    return col(Process.seen_at) >= at - timedelta(microseconds=ALIVE_US), col(Process.stopped_at).is_(None)
 
 
 def newest(session: Session) -> datetime | None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from receiver.store.ids import new_id
 from receiver.store.patterns import matches
 from receiver.store.processes import live_patterns
-from receiver.store.runs import remember
+from receiver.store.runs import Line, remember
 from receiver.store.transaction import Transaction
 
 FINISHED = ("succeeded", "dropped")
@@ -78,7 +78,7 @@ def _again(tx: Transaction, event_id: int, run_id: int, state: str, code: str | 
         " finished_at = NULL, generation = generation + :repeat WHERE id = :id AND state = :state",
         now=tx.now_us, id=run_id, state=state, repeat=int(wanted.repeat),
     )  # fmt: skip
-    remember(tx, event_id, run_id, "replayed", None, wanted.text)
+    remember(tx, Line(event_id, run_id, "replayed", None, wanted.text))
     return "repeated" if wanted.repeat else "again"
 
 
@@ -97,13 +97,13 @@ def _route_again(tx: Transaction, event_id: int, wanted: Replay) -> Replayed:
         "INSERT INTO run (id, event_id, state, due_at) VALUES (:id, :event_id, 'waiting', :now)",
         id=new_id(), event_id=event_id, now=tx.now_us,
     )  # fmt: skip
-    remember(tx, event_id, None, "replayed", None, wanted.text)
+    remember(tx, Line(event_id, None, "replayed", None, wanted.text))
     return Replayed("routed")
 
 
 def _add(tx: Transaction, event_id: int, handler: str, wanted: Replay) -> Replayed:
     [(source, type_)] = tx.all("SELECT source, type FROM event WHERE id = :id", id=event_id)
-    asked = [(of, pattern) for name, of, pattern in live_patterns(tx) if name == handler and of]
+    asked = [(of, pattern) for name, of, pattern in live_patterns(tx) or () if name == handler and of]
     if not any(matches(of, source) and matches(pattern, type_) for of, pattern in asked):
         return Replayed("not_taken", handler=handler)
     run_id = new_id()
@@ -111,7 +111,7 @@ def _add(tx: Transaction, event_id: int, handler: str, wanted: Replay) -> Replay
         "INSERT INTO run (id, event_id, handler, state, due_at) VALUES (:id, :event_id, :handler, 'waiting', :now)",
         id=run_id, event_id=event_id, handler=handler, now=tx.now_us,
     )  # fmt: skip
-    remember(tx, event_id, run_id, "replayed", None, wanted.text)
+    remember(tx, Line(event_id, run_id, "replayed", None, wanted.text))
     return Replayed("added", run_id, handler)
 
 

@@ -1,24 +1,29 @@
-"""SQLite through its own driver: how a connection is opened, and the verbs of a transaction on it.
+"""SQLite through its own driver: where the store is, how a connection is opened, the verbs of a transaction on it.
 
 WAL with `synchronous=FULL` is fsynced at every commit: a 2xx survives a power cut. `BEGIN IMMEDIATE` because a deferred
 transaction that turns into a write fails at once, whatever the busy timeout says.
 """
 
 import os
+import shutil
 import sqlite3
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from receiver.store.transaction import Row, Transaction, Unavailable
+from receiver.errors import UserError
+from receiver.store.transaction import PARAMETER, Row, Transaction, Unavailable, split_columns
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 BUSY_TIMEOUT_S = 0.9  # a vendor waits for us: a store locked longer is a 503, and two tries fit into its patience
 LOOK_S = 1.0  # between two looks at the store's file
-VALUES_AT_ONCE = 64  # rows in one INSERT statement
+VALUES_AT_ONCE = 64  # rows in one statement
 PRAGMAS = (
     "PRAGMA page_size = 8192",
     "PRAGMA journal_mode = WAL",
@@ -59,17 +64,41 @@ def backup(source: Path, target: Path) -> None:
 
 
 @lru_cache(maxsize=256)
-def _insert(table: str, columns: tuple[str, ...], rows: int, tail: str) -> str:
-    row = f"({', '.join('?' * len(columns))})"
-    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES {', '.join([row] * rows)}{tail}"
+def _insert(table: str, columns: str, rows: int, tail: str) -> str:
+    names, _ = split_columns(columns)
+    return f"INSERT INTO {table} ({', '.join(names)}) VALUES {_values(len(names), rows)}{tail}"
+
+
+@lru_cache(maxsize=256)
+def _given(sql: str, columns: str, rows: int) -> tuple[str, list[str]]:
+    """The statement, and the names of the parameters that follow the rows' values."""
+    names, _ = split_columns(columns)
+    given = f"WITH given({', '.join(names)}) AS (VALUES {_values(len(names), rows)})"
+    return f"{given} {PARAMETER.sub('?', sql)}", PARAMETER.findall(sql)
+
+
+def _values(columns: int, rows: int) -> str:
+    row = f"({', '.join('?' * columns)})"
+    return ", ".join([row] * rows)
+
+
+def _parts(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    # One statement for many rows: the driver gives up the interpreter lock at each statement, and getting it back from
+    # a busy event loop costs more than the insert. Powers of two keep the number of prepared statements small.
+    done = 0
+    while done < len(rows):
+        size = min(VALUES_AT_ONCE, 1 << (len(rows) - done).bit_length() - 1)
+        yield rows[done : done + size]
+        done += size
 
 
 class SqliteTransaction:
-    skip_locked = ""
+    skip_locked = stays = ""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self.now_us = time.time_ns() // 1000
+        self.brought_work = False
 
     def all(self, sql: str, /, **parameters: Any) -> list[Row]:
         return self._connection.execute(sql, parameters).fetchall()
@@ -77,33 +106,30 @@ class SqliteTransaction:
     def run(self, sql: str, /, **parameters: Any) -> int:
         return self._connection.execute(sql, parameters).rowcount
 
-    def many(self, sql: str, rows: Iterable[dict[str, Any]], /) -> None:
-        self._connection.executemany(sql, rows)
+    def given(self, sql: str, columns: str, rows: Sequence[Row], /, **parameters: Any) -> list[Row]:
+        found: list[Row] = []
+        for part in _parts(rows):
+            statement, named = _given(sql, columns, len(part))
+            values = [*chain.from_iterable(part), *(parameters[name] for name in named)]
+            found += self._connection.execute(statement, values).fetchall()
+        return found
 
-    def insert(self, table: str, columns: Sequence[str], rows: Sequence[Row], /) -> None:
-        self._bulk(table, tuple(columns), rows, "")
+    def insert(self, table: str, columns: str, rows: Sequence[Row], /) -> None:
+        self._bulk(table, columns, rows, "")
 
-    def insert_new(self, table: str, columns: Sequence[str], rows: Sequence[Row], unique: str, /) -> int:
-        return self._bulk(table, tuple(columns), rows, f" ON CONFLICT ({unique}) DO NOTHING")
+    def insert_new(self, table: str, columns: str, rows: Sequence[Row], unique: str, /) -> int:
+        return self._bulk(table, columns, rows, f" ON CONFLICT ({unique}) DO NOTHING")
 
-    def _bulk(self, table: str, columns: tuple[str, ...], rows: Sequence[Row], tail: str) -> int:
-        # One statement for many rows: the driver gives up the interpreter lock at each statement, and getting it back
-        # from a busy event loop costs more than the insert. Powers of two keep the number of prepared statements small.
-        done = changed = 0
-        while done < len(rows):
-            size = min(VALUES_AT_ONCE, 1 << (len(rows) - done).bit_length() - 1)
-            values = list(chain.from_iterable(rows[done : done + size]))
-            changed += self._connection.execute(_insert(table, columns, size, tail), values).rowcount
-            done += size
+    def _bulk(self, table: str, columns: str, rows: Sequence[Row], tail: str) -> int:
+        changed = 0
+        for part in _parts(rows):
+            statement = _insert(table, columns, len(part), tail)
+            changed += self._connection.execute(statement, list(chain.from_iterable(part))).rowcount
         return changed
 
-    def where_in(self, column: str, values: Sequence[Any], /) -> tuple[str, dict[str, Any]]:
-        named = {f"{column}_{index}": value for index, value in enumerate(values)}
-        return f"{column} IN ({', '.join(':' + name for name in named)})", named
 
-
-class SqliteDatabase:
-    """The writer's connection, opened at the first transaction and again after it broke."""
+class SqliteConnection:
+    """The writer's, on a store that is there."""
 
     def __init__(self, path: str, *, durable: bool = True, look_s: float = LOOK_S) -> None:
         self._path = path
@@ -152,7 +178,64 @@ class SqliteDatabase:
             self._connection.close()
             self._connection = None
 
-    @staticmethod
-    def is_outage(error: Exception) -> bool:
-        """Full, read-only, locked, gone, broken: trouble of the store, not of what was written."""
+    def is_outage(self, error: Exception) -> bool:
         return isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError
+
+    def is_conflict(self, error: Exception) -> bool:
+        return False  # one writes at a time
+
+
+class SqliteDatabase:
+    """A store in one file, which `postern serve` makes and upgrades by itself."""
+
+    made_by_serve = True
+    error: type[Exception] = sqlite3.Error
+
+    def __init__(self, path: str, *, durable: bool = True) -> None:
+        self.shown = path
+        self._path = Path(path)
+        self._durable = durable
+
+    def connection(self) -> SqliteConnection:
+        return SqliteConnection(self.shown, durable=self._durable)
+
+    def engine(self) -> "Engine":
+        """For a file that is there: reading must not make an empty store where one has gone."""
+        from sqlalchemy import URL, create_engine
+
+        file = self._path.absolute().as_uri()
+        return create_engine(URL.create("sqlite", database=file, query={"mode": "rw", "uri": "true"}))
+
+    def revision(self) -> str | None:
+        if not self._path.exists():
+            return None
+        try:
+            with closing(sqlite3.connect(uri(self.shown, "ro"), uri=True)) as connection:
+                row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+        except sqlite3.Error as error:
+            if "no such table" in str(error):
+                return None
+            raise UserError(f"the store cannot be read: {error}", self.shown, "Check [store] url.") from error
+        return row[0] if row else None
+
+    def prepare(self) -> None:
+        """The page size and WAL mode are set before the first table."""
+        connect(self.shown, create=True).close()
+
+    def copy(self, revision: str) -> str | None:
+        """A copy of an older store beside it; None where another process has upgraded the store meanwhile."""
+        copy = self._path.with_name(f"{self._path.name}.{revision}.bak")
+        draft = self._path.with_name(f"{copy.name}.{os.getpid()}")
+        try:
+            backup(self._path, draft)
+            if SqliteDatabase(str(draft)).revision() != revision:
+                return None
+            shutil.copymode(self._path, draft)
+            draft.replace(copy)
+        finally:
+            draft.unlink(missing_ok=True)
+        return str(copy)
+
+    def cannot_write(self, error: object) -> UserError:
+        fix = "Check that the folder exists, may be written and has room."
+        return UserError(f"the store cannot be written: {error}", self.shown, fix)

@@ -5,18 +5,14 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from sqlalchemy.exc import DBAPIError
-
-from receiver.errors import UserError
 from receiver.store import activity, processes, schema
 from receiver.store.activity import Activity
+from receiver.store.database import Database, database_at
 from receiver.store.intake import Arrival, Recorded
-from receiver.store.sqlite import SqliteDatabase
 from receiver.store.transaction import Transaction, Unavailable
-from receiver.store.writer import Writer
+from receiver.store.writer import Op, Together, Waiter, Writer
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -32,10 +28,10 @@ INSIST_S = 0.5
 class Store:
     """What the rest of the product holds. Open it with `open_store`."""
 
-    def __init__(self, path: str, *, durable: bool = True) -> None:
-        self._path = path
+    def __init__(self, database: Database) -> None:
+        self._database = database
         self._listeners: list[Callable[[], None]] = []
-        self._writer = Writer(SqliteDatabase(path, durable=durable), SqliteDatabase.is_outage, self._announce)
+        self._writer = Writer(database.connection(), self._announce)
         self.activity = Activity()
         self._closing = threading.Event()
         self._noted = threading.Event()
@@ -50,12 +46,23 @@ class Store:
         """Store an arrival; when the future is done, it is committed and fsynced. Errors: Unavailable."""
         return self._writer.record(arrival)
 
-    async def write(self, op: Callable[[Transaction], T]) -> T:
-        """Run `op` in the next commit. Whatever it raises is raised here, and nothing of it was written."""
-        result: T = await self._writer.write(op)
-        return result
+    def record_for(self, waiter: Waiter, arrival: Arrival) -> None:
+        """The same, and `waiter` is told of it on this event loop. Errors: Unavailable."""
+        self._writer.record_for(waiter, arrival)
 
-    async def insist(self, op: Callable[[Transaction], T]) -> T:
+    @overload
+    async def write(self, op: Callable[[Transaction], T]) -> T: ...
+    @overload
+    async def write(self, op: Together) -> Any: ...
+    async def write(self, op: Op) -> Any:
+        """Run `op` in the next commit. Whatever it raises is raised here, and nothing of it was written."""
+        return await self._writer.write(op)
+
+    @overload
+    async def insist(self, op: Callable[[Transaction], T]) -> T: ...
+    @overload
+    async def insist(self, op: Together) -> Any: ...
+    async def insist(self, op: Op) -> Any:
         """`write`, again and again until the store can be written: for what has happened and must be recorded."""
         while True:
             try:
@@ -77,14 +84,7 @@ class Store:
                 if self._closing.wait(INSIST_S):
                     raise
 
-    def accompany(self, op: Callable[[Transaction], bool] | None) -> None:
-        """Run `op` in every commit that brings arrivals, after them: a commit of its own would cost a second fsync.
-
-        It says whether it left work; where it did not, nobody is told of the arrivals.
-        """
-        self._writer.companion = op
-
-    def on_arrivals(self, listener: Callable[[], None]) -> None:
+    def on_work(self, listener: Callable[[], None]) -> None:
         """Call `listener`, from the writer's thread, after each commit that brought new work. It must not wait."""
         self._listeners.append(listener)
 
@@ -100,6 +100,10 @@ class Store:
     async def probe(self) -> None:
         """Prove that a commit is possible now. Errors: Unavailable."""
         await self.write(processes.prove_writable)
+
+    def check_schema(self) -> None:
+        """Errors: UserError where the tables are not those of this version, or a newer one's."""
+        schema.check(self._database)
 
     # ── activity ──
 
@@ -137,10 +141,11 @@ class Store:
     @contextmanager
     def reading(self) -> Iterator["Session"]:
         """A session to read with. Nothing is ever written through it. Errors: Unavailable."""
+        from sqlalchemy.exc import DBAPIError
         from sqlmodel import Session  # costs most of a second to import: only commands and probes read
 
         if self._engine is None:
-            self._engine = schema.engine_for(self._path)
+            self._engine = self._database.engine()
         try:
             with Session(self._engine, expire_on_commit=False) as session:
                 yield session
@@ -158,27 +163,21 @@ class Store:
             self._engine.dispose()
 
 
-def sqlite_path(url: str) -> str:
-    if not url.startswith("sqlite:///"):
-        raise UserError(
-            f"this store is not built yet: {url.partition(':')[0]}",
-            "[store] url",
-            "use sqlite:///FILE for now",
-        )
-    return url.removeprefix("sqlite:///")
-
-
 def open_store(url: str, *, create: bool = False) -> Store:
-    """Open the store at `url`. `create` makes or upgrades its tables, as `postern serve` does."""
-    path = sqlite_path(url)
+    """Open the store at `url`, for a process that will write into it. `create` makes or upgrades a file's tables, as
+    `postern serve` does. Errors: UserError.
+    """
+    database = database_at(url)
+    if create and database.made_by_serve:
+        schema.upgrade(database)
+    else:
+        schema.check(database)
+    store = Store(database)
     if not create:
-        schema.check(Path(path))
-        return Store(path)
-    schema.upgrade(Path(path))
-    store = Store(path)
+        return store
     try:
         store.write_from_thread(processes.prove_writable)
     except Unavailable as error:
         store.close()
-        raise schema.cannot_write(Path(path), error) from error
+        raise database.cannot_write(error) from error
     return store

@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from receiver.store import schema
+from receiver.store.sqlite import SqliteDatabase
 from receiver.store.store import Store
 
 NAME = "postern.db"
@@ -21,7 +22,7 @@ class TemporaryStore:
         with TemporaryDirectory(prefix="postern-") as folder:
             path = Path(folder, NAME)
             path.write_bytes(self._content)
-            store = Store(str(path), durable=False)
+            store = Store(SqliteDatabase(str(path), durable=False))
             try:
                 yield store
             finally:
@@ -34,5 +35,5 @@ def _empty() -> bytes:
     """Migrations cost a tenth of a second: they run once in a process."""
     with TemporaryDirectory(prefix="postern-") as folder:
         path = Path(folder, NAME)
-        schema.upgrade(path)
+        schema.upgrade(SqliteDatabase(str(path)))
         return path.read_bytes()

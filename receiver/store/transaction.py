@@ -1,13 +1,17 @@
 """What a write sees of the database: one open transaction, the same few verbs on every engine.
 
-SQL is written once, with `:name` parameters; an engine's module (`sqlite.py`) says how its driver is spoken to. The two
-bulk verbs exist because each engine has its own fastest way to insert many rows.
+SQL is written once, with `:name` parameters; an engine's module (`sqlite.py`, `postgresql.py`) says how its driver is
+spoken to. Where many rows go in, they are the table `given` of the statement, or an engine's fastest way to insert.
 """
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Protocol
 
 Row = tuple[Any, ...]
+PARAMETER = re.compile(r"(?<![:\w]):([a-z]\w*)")
+"""`:name`, and not the type after `::`."""
 
 
 class Unavailable(Exception):
@@ -15,23 +19,33 @@ class Unavailable(Exception):
 
 
 class Transaction(Protocol):
+    """Columns are given with their types, `"id bigint, state text"`: bigint, integer, text or bytea."""
+
     now_us: int
     """The store's clock, in microseconds since 1970: leases are compared on it and nowhere else."""
 
+    brought_work: bool
+    """Set by a write after which there is something to claim: whoever claims is told once it is committed."""
+
     skip_locked: str
-    """What follows a SELECT of rows to claim, where the engine has row locks."""
+    """What follows a SELECT of rows of `run` that are about to be changed, where the engine has row locks."""
+
+    stays: str
+    """What follows a SELECT of a row of `run` that nobody may change before our commit, on such an engine."""
 
     def all(self, sql: str, /, **parameters: Any) -> list[Row]: ...
     def run(self, sql: str, /, **parameters: Any) -> int:
         """Rows changed."""
 
-    def many(self, sql: str, rows: Iterable[dict[str, Any]], /) -> None: ...
-    def insert(self, table: str, columns: Sequence[str], rows: Sequence[Row], /) -> None: ...
-    def insert_new(self, table: str, columns: Sequence[str], rows: Sequence[Row], unique: str, /) -> int:
-        """Insert what does not conflict on the column `unique`; how many that were."""
+    def given(self, sql: str, columns: str, rows: Sequence[Row], /, **parameters: Any) -> list[Row]:
+        """Run a statement that reads `rows` as the table `given`; what it returns, in no order.
 
-    def where_in(self, column: str, values: Sequence[Any], /) -> tuple[str, dict[str, Any]]:
-        """A condition and its parameters: the column has one of the values."""
+        Many rows are given in parts: a statement must not compare them with each other.
+        """
+
+    def insert(self, table: str, columns: str, rows: Sequence[Row], /) -> None: ...
+    def insert_new(self, table: str, columns: str, rows: Sequence[Row], unique: str, /) -> int:
+        """Insert what does not conflict on the columns `unique`; how many that were."""
 
 
 def one(tx: Transaction, sql: str, /, **parameters: Any) -> Row | None:
@@ -39,10 +53,26 @@ def one(tx: Transaction, sql: str, /, **parameters: Any) -> Row | None:
     return rows[0] if rows else None
 
 
-class Database(Protocol):
-    """One connection for writing, used by one thread only."""
+@lru_cache(maxsize=64)
+def split_columns(columns: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The names and the types of `"id bigint, state text"`."""
+    names, types = zip(*(column.split() for column in columns.split(", ")), strict=True)
+    return names, types
+
+
+class Connection(Protocol):
+    """A database as the writer has it, used by one thread only: opened at the first transaction, and again when broken.
+
+    `begin` raises Unavailable.
+    """
 
     def begin(self) -> Transaction: ...
     def commit(self) -> None: ...
     def rollback(self) -> None: ...
     def close(self) -> None: ...
+
+    def is_outage(self, error: Exception) -> bool:
+        """Trouble of the store, not of what was written: full, read-only, locked, gone, broken."""
+
+    def is_conflict(self, error: Exception) -> bool:
+        """Two transactions stood in each other's way, and this one gave way: the same again will do."""

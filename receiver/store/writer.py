@@ -7,29 +7,44 @@ into the next one, arrivals first. A 2xx is answered only after `commit()` retur
 import asyncio
 import contextlib
 import logging
+import random
 import threading
+import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from queue import SimpleQueue
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from receiver.log import Hush
 from receiver.store import intake
 from receiver.store.intake import Arrival, Recorded
-from receiver.store.transaction import Database, Transaction, Unavailable
+from receiver.store.transaction import Connection, Transaction, Unavailable
 
 log = logging.getLogger("postern.store")
 
 BATCH = 512  # writes in one transaction
+CONFLICTS = 3  # with other processes' transactions, before it is an outage
+CONFLICT_PAUSE_S = 0.05
 WAITING_LIMIT = 4096  # arrivals, and
 WAITING_BYTES = 128 << 20  # of them: beyond it they are answered 503, so that memory is bounded where the disk hangs
 
-Op = Callable[[Transaction], Any]
+
+class Together(NamedTuple):
+    """A write of one item by a function that takes all its items of a commit at once: few statements for many."""
+
+    do: Callable[[Transaction, list[Any]], Sequence[Any]]
+    item: Any
+
+
+Op = Callable[[Transaction], Any] | Together
 
 
 class Waiter(Protocol):
-    """Where the outcome of a write goes."""
+    """Where the outcome of a write goes: a future, or whatever looks like one."""
+
+    def done(self) -> bool:
+        """Whether nobody waits any more: a deadline, a closed connection. Asked by the writer's thread too."""
 
     def set_result(self, value: Any, /) -> None: ...
     def set_exception(self, error: BaseException, /) -> None: ...
@@ -38,20 +53,17 @@ class Waiter(Protocol):
 class Pending:
     """One write on its way, and the outcome it got."""
 
-    __slots__ = ("error", "loop", "value", "waiter", "work")
+    __slots__ = ("arrival", "error", "loop", "op", "value", "waiter")
 
-    def __init__(self, work: "Op | Arrival", waiter: Any, loop: asyncio.AbstractEventLoop | None) -> None:
-        self.work = work
+    def __init__(
+        self, op: Op, waiter: Waiter, loop: asyncio.AbstractEventLoop | None, arrival: Arrival | None = None
+    ) -> None:
+        self.op = op
         self.waiter = waiter
         self.loop = loop
+        self.arrival = arrival
         self.value: Any = None
         self.error: BaseException | None = None
-
-    @property
-    def brought_work(self) -> bool:
-        if self.error is not None or not isinstance(self.work, Arrival):
-            return False
-        return any(not recorded.duplicate for recorded in self.value or ())
 
     def settle(self) -> None:
         if self.waiter.done():  # whoever waited has gone away: a deadline, a closed connection
@@ -63,18 +75,13 @@ class Pending:
 
 
 class Writer:
-    def __init__(
-        self, database: Database, is_outage: Callable[[Exception], bool], on_arrivals: Callable[[], None]
-    ) -> None:
-        self._database = database
-        self._is_outage = is_outage
-        self._on_arrivals = on_arrivals
+    def __init__(self, connection: Connection, on_work: Callable[[], None]) -> None:
+        self._connection = connection
+        self._on_work = on_work
         self._queue: SimpleQueue[list[Pending] | None] = SimpleQueue()
         self._gathering: dict[asyncio.AbstractEventLoop, list[Pending]] = {}
         self._arrivals = 0
         self._arrivals_bytes = 0
-        self.companion: Callable[[Transaction], bool] | None = None
-        self._work_left = True
         self._closed = False
         self._hush = Hush()
         self._thread = threading.Thread(target=self._loop, name="store-writer", daemon=True)
@@ -84,25 +91,31 @@ class Writer:
 
     def record(self, arrival: Arrival) -> "asyncio.Future[list[Recorded]]":
         """Store what arrived; the future is done when it is committed. Raises Unavailable when too much waits."""
+        future: asyncio.Future[list[Recorded]] = asyncio.get_running_loop().create_future()
+        self.record_for(future, arrival)
+        return future
+
+    def record_for(self, waiter: Waiter, arrival: Arrival) -> None:
+        """The same, and `waiter` is told, on this event loop: for who has no need of a future, which costs a turn."""
         if self._arrivals >= WAITING_LIMIT or self._arrivals_bytes > WAITING_BYTES:
             raise Unavailable("too many deliveries wait for the store")
-        future = self._put(arrival)
+        self._put(Together(intake.add, arrival), waiter, arrival)
         self._arrivals += 1
         self._arrivals_bytes += len(arrival.body)
-        return future
 
     def write(self, op: Op) -> "asyncio.Future[Any]":
-        return self._put(op)
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._put(op, future)
+        return future
 
-    def _put(self, work: "Op | Arrival") -> "asyncio.Future[Any]":
+    def _put(self, op: Op, waiter: Waiter, arrival: Arrival | None = None) -> None:
         self._check_open()
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[Any] = loop.create_future()
-        gathering = self._gathering.setdefault(loop, [])
-        if not gathering:
+        gathering = self._gathering.get(loop)
+        if gathering is None:
+            gathering = self._gathering[loop] = []
             loop.call_soon(self._hand_over, loop)
-        gathering.append(Pending(work, future, loop))
-        return future
+        gathering.append(Pending(op, waiter, loop, arrival))
 
     def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
         """Give the thread all that one turn of the loop brought: waking it for each write would make small commits."""
@@ -110,9 +123,9 @@ class Writer:
 
     def _settle(self, batch: list[Pending]) -> None:
         for pending in batch:
-            if isinstance(pending.work, Arrival):
+            if (arrival := pending.arrival) is not None:
                 self._arrivals -= 1
-                self._arrivals_bytes -= len(pending.work.body)
+                self._arrivals_bytes -= len(arrival.body)
             pending.settle()
 
     def write_from_thread(self, op: Op) -> Any:
@@ -135,9 +148,11 @@ class Writer:
 
     def _loop(self) -> None:
         while (batch := self._gather()) is not None:
-            self._commit(batch)
+            brought_work = self._commit(batch)
             self._report(batch)
-        self._database.close()
+            if brought_work:
+                self._on_work()
+        self._connection.close()
 
     def _gather(self) -> list[Pending] | None:
         batch = self._queue.get()
@@ -149,56 +164,44 @@ class Writer:
             batch += more
         return batch
 
-    def _commit(self, batch: list[Pending], *, last: bool = False) -> None:
+    def _commit(self, batch: list[Pending], *, failed: int = 0) -> bool:
+        """Whether it brought work. `failed`: how often the same has failed before."""
         try:
-            tx = self._database.begin()
-            self._apply(tx, batch)
-            self._database.commit()
+            tx = self._connection.begin()
+            for do, pendings in _kinds(batch):
+                _apply(tx, do, pendings)
+            self._connection.commit()
         except Exception as error:
-            self._failed(batch, error, last=last)
+            return self._after(error, batch, failed)
+        return tx.brought_work
 
-    def _apply(self, tx: Transaction, batch: list[Pending]) -> None:
-        # Whose sender has got a 503 meanwhile will come again: no work for it while there is too much of it.
-        arrivals = [p for p in batch if isinstance(p.work, Arrival) and not p.waiter.done()]
-        if arrivals:
-            recorded = intake.add(tx, [pending.work for pending in arrivals])  # type: ignore[misc]
-            for pending, outcome in zip(arrivals, recorded, strict=True):
-                pending.value = outcome
-            self._along(tx)
-        for pending in batch:
-            if not isinstance(pending.work, Arrival):
-                pending.value = pending.work(tx)
-
-    def _along(self, tx: Transaction) -> None:
-        self._work_left = True
-        if self.companion is not None:
-            try:
-                self._work_left = self.companion(tx)
-            except Exception as error:
-                if not self._is_outage(error):  # intake must not suffer: rolled back, and tried again without it
-                    log.exception("what went along with arrivals failed, and does so no more")
-                    self.companion = None
-                raise
-
-    def _failed(self, batch: list[Pending], error: Exception, *, last: bool) -> None:
+    def _after(self, error: Exception, batch: list[Pending], failed: int) -> bool:
         try:
-            self._database.rollback()
+            self._connection.rollback()
         except Exception:
-            self._database.close()
-        if isinstance(error, Unavailable) or self._is_outage(error):
-            self._database.close()  # opened again at the next write
-            if count := self._hush.speak("outage"):
-                log.error("the store cannot be written: %s", error, extra={"count": count, "next": "postern doctor"})
-            for pending in batch:
-                pending.error = error if isinstance(error, Unavailable) else Unavailable(str(error))
-        elif len(batch) > 1:  # one of them is at fault: halves, until it is alone, so that no stranger pays
+            self._connection.close()
+        if self._connection.is_conflict(error):
+            if failed < CONFLICTS:
+                time.sleep(random.uniform(0.0, CONFLICT_PAUSE_S))  # the other one first
+                return self._commit(batch, failed=failed + 1)
+            error = Unavailable(str(error))
+        if isinstance(error, Unavailable) or self._connection.is_outage(error):
+            self._out_of_order(batch, error)
+            return False
+        if len(batch) > 1:  # one of them is at fault: halves, until it is alone, so that no stranger pays
             middle = len(batch) // 2
-            self._commit(batch[:middle])
-            self._commit(batch[middle:])
-        elif last:
-            batch[0].error = error
-        else:  # once more, with new ids: another process may have had the same idea of one
-            self._commit(batch, last=True)
+            return self._commit(batch[:middle]) | self._commit(batch[middle:])
+        if not failed:  # once more, with new ids: another process may have had the same idea of one
+            return self._commit(batch, failed=1)
+        batch[0].error = error
+        return False
+
+    def _out_of_order(self, batch: list[Pending], error: Exception) -> None:
+        self._connection.close()  # opened again at the next write
+        if count := self._hush.speak("outage"):
+            log.error("the store cannot be written: %s", error, extra={"count": count, "next": "postern doctor"})
+        for pending in batch:
+            pending.error = error if isinstance(error, Unavailable) else Unavailable(str(error))
 
     def _report(self, batch: Sequence[Pending]) -> None:
         # One wake-up for each event loop, not for each write: a wake-up is a system call.
@@ -211,5 +214,26 @@ class Writer:
             else:
                 with contextlib.suppress(RuntimeError):  # that loop is closed: nobody waits any more
                     loop.call_soon_threadsafe(self._settle, settled)
-        if self._work_left and any(pending.brought_work for pending in batch):
-            self._on_arrivals()
+
+
+def _kinds(batch: Iterable[Pending]) -> list[tuple[Any, list[Pending]]]:
+    """The writes by the function that does them, arrivals first; those that share nothing, under None, last."""
+    kinds: dict[Any, list[Pending]] = {intake.add: []}
+    alone = []
+    for pending in batch:
+        if not isinstance(pending.op, Together):
+            alone.append(pending)
+        # Whose sender has got a 503 meanwhile will come again: no work for it while there is too much of it.
+        elif pending.op.do is not intake.add or not pending.waiter.done():
+            kinds.setdefault(pending.op.do, []).append(pending)
+    return [(do, pendings) for do, pendings in (*kinds.items(), (None, alone)) if pendings]
+
+
+def _apply(tx: Transaction, do: Any, pendings: list[Pending]) -> None:
+    if do is None:
+        for pending in pendings:
+            pending.value = pending.op(tx)  # type: ignore[operator]
+    else:
+        outcomes = do(tx, [pending.op.item for pending in pendings])  # type: ignore[union-attr]
+        for pending, outcome in zip(pendings, outcomes, strict=True):
+            pending.value = outcome

@@ -64,9 +64,9 @@ _HEAD = (
 
 
 def signed(external_id: str, event_type: str, now: int) -> bytes:
-    body = _body(external_id, event_type, now)
-    signature = hmac.digest(SECRET, b"%d.%s" % (now, body), "sha256").hex().encode()
-    return _HEAD % (len(body), now, signature) + body
+    sent = body(external_id, event_type, now)
+    signature = hmac.digest(SECRET, b"%d.%s" % (now, sent), "sha256").hex().encode()
+    return _HEAD % (len(sent), now, signature) + sent
 
 
 def pool(size: int) -> list[bytes]:
@@ -79,6 +79,6 @@ def new_id() -> str:
     return f"evt_{secrets.token_hex(12)}"
 
 
-def _body(external_id: str, event_type: str, now: int) -> bytes:
+def body(external_id: str, event_type: str, now: int) -> bytes:
     body = _BODY.replace(b"@id", external_id.encode()).replace(b"@type", event_type.encode())
     return body.replace(b'"@created"', b"%d" % now)

@@ -1,6 +1,6 @@
 """How many events a second Postern accepts, against a server that does nothing; how soon a handler is done.
 
-    python -m tests.benchmarks.intake [--quick] [--budget]
+    python -m tests.benchmarks.intake [--store postgresql] [--quick] [--budget]
 
 Rounds alternate between a no-op Starlette endpoint and `postern serve`, worker inside and no handlers.
 Each is one process on one core, with the load on the other. Speed is printed and not judged; the exit
@@ -10,15 +10,18 @@ code is 1 where an accepted event is not stored or not routed.
 import argparse
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tests.benchmarks import noop, report
+from tests.benchmarks.databases import Database, fresh
 from tests.benchmarks.failed import Failed
 from tests.benchmarks.latency import low_load
 from tests.benchmarks.project import Project
 from tests.benchmarks.rounds import WARM_S, Effort, Measured, noop_round, postern_round
 from tests.benchmarks.servers import Cores
+from tests.support.servers import PostgresqlServer
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,7 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if options.budget:
                 budget(Path(folder), cores, effort, options.rounds)
             else:
-                intake(Path(folder), cores, effort, options.rounds, options.yardstick)
+                with stores(options.store, Path(folder)) as store:
+                    intake(Path(folder), cores, effort, options.rounds, options.yardstick, store)
                 handled(Path(folder), cores, options.posts)
         except Failed as failed:
             print(f"failed: {failed}", file=sys.stderr)
@@ -39,11 +43,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def intake(folder: Path, cores: Cores, effort: Effort, rounds: int, yardstick: str) -> None:
-    project = Project.made(folder / "intake", cores)
+@contextmanager
+def stores(kind: str, folder: Path) -> Iterator[Database]:
+    """An empty one, on a PostgreSQL server of our own that syncs at every commit, or in a file."""
+    with ExitStack() as stack:
+        url = None if kind == "sqlite" else stack.enter_context(PostgresqlServer()).url
+        yield stack.enter_context(fresh(url, folder, "postern_intake"))
+
+
+def intake(folder: Path, cores: Cores, effort: Effort, rounds: int, yardstick: str, store: Database) -> None:
+    project = Project.made(folder / "intake", cores, store=store)
     theirs: list[Measured] = []
     ours: list[Measured] = []
-    print(f"\nintake, {effort}\n{report.HEADING}")
+    print(f"\nintake into {store.url.partition(':')[0]}, {effort}\n{report.HEADING}")
     for number in range(1, rounds + 1):
         theirs.append(noop_round(yardstick, folder, cores, effort))
         print(report.line(number, f"no-op {yardstick}", theirs[-1]), flush=True)
@@ -79,6 +91,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--connections", type=int, default=64)
     add("--posts", type=int, default=200, help="at low load")
     add("--folder", type=Path, help="where the store lives; by default the system's temporary one")
+    add("--store", choices=("sqlite", "postgresql"), default="sqlite")
     add("--quick", action="store_true", help="two rounds of one second, 50 posts: a look, no figure")
     add("--yardstick", choices=noop.KINDS, default="function", help="the no-op; function-body awaits the body")
     add("--budget", action="store_true", help="only what servers cost that do nothing")

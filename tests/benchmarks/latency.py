@@ -30,15 +30,20 @@ class Latencies:
 
 
 def low_load(folder: Path, cores: Cores, posts: int) -> Latencies:
-    project = Project.made(folder, cores, modules=f'"{HANDLER_MODULE}"')
-    latencies = Latencies()
-    with _listening(folder / "told") as told, project.serve({TOLD: str(folder / "told")}) as server:
-        connection = Connection(server.port)
-        for _ in range(WARM + posts):
-            _post(connection, told, latencies)
-            time.sleep(PAUSE_S)  # the finish is still being recorded: the next one must find the server idle
+    project = Project.made(folder, cores, module=HANDLER_MODULE)
+    with listening(folder / "told") as told, project.serve({TOLD: str(folder / "told")}) as server:
+        latencies = measured(server.port, told, posts)
         if (stored := project.stored()) != WARM + posts:
             raise Failed(f"{WARM + posts} events were answered 2xx, but {stored} are stored")
+    return latencies
+
+
+def measured(port: int, told: socket.socket, posts: int) -> Latencies:
+    """One post at a time, to whoever serves there, while handlers of ours tell what they finish."""
+    latencies, connection = Latencies(), Connection(port)
+    for _ in range(WARM + posts):
+        _post(connection, told, latencies)
+        time.sleep(PAUSE_S)  # the finish is still being recorded: the next one must find the server idle
     return Latencies(latencies.answered_ns[WARM:], latencies.handled_ns[WARM:])
 
 
@@ -64,7 +69,7 @@ def _handled_at_ns(told: socket.socket, external_id: str) -> int:
 
 
 @contextmanager
-def _listening(address: Path) -> Iterator[socket.socket]:
+def listening(address: Path) -> Iterator[socket.socket]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
         told.bind(str(address))
         told.settimeout(HANDLED_WITHIN_S)

@@ -1,46 +1,71 @@
 """A Postern project in a temporary folder: its configuration, its server, and what its store holds.
 
-The store is read with SQLite itself: Postern's own word that an event is stored would prove nothing.
+The store is read with its database's own driver: Postern's word that an event is stored would prove nothing.
 """
 
-import sqlite3
 import time
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
+from receiver.store import schema
+from receiver.store.database import database_at
 from tests.benchmarks.bodies import SECRET
+from tests.benchmarks.databases import Database
 from tests.benchmarks.failed import Failed
 from tests.benchmarks.servers import Cores, Server, free_port, serving
 
 ROUTED_WITHIN_S = 60.0
+NOWHERE = "http://127.0.0.1:9"  # an upstream that nobody calls
 _CONFIGURATION = """
 [sources.stripe]
 preset = "stripe"
 secrets = ["literal:{secret}"]
 
 [store]
-url = "sqlite:///postern.db"
+url = "{store}"
 
 [queue]
-url = "memory://"
+url = "{queue}"
+
+[worker]
+{worker}
+
+[apis.upstream]
+base_url = "{upstream}"
 
 [handlers]
 modules = [{modules}]
 """
 
 
+def configure(folder: Path, store: str, queue: str, upstream: str, module: str, worker: str = "") -> dict[str, str]:
+    """Write `postern.toml`; the variables that make it found."""
+    modules = f'"{module}"' if module else ""
+    path = folder / "postern.toml"
+    path.write_text(
+        _CONFIGURATION.format(
+            secret=SECRET.decode(), store=store, queue=queue, upstream=upstream, modules=modules, worker=worker
+        )
+    )
+    return {"POSTERN_CONFIG": str(path)}
+
+
 @dataclass(frozen=True, slots=True)
 class Project:
     folder: Path
     cores: Cores
+    store: Database
 
     @classmethod
-    def made(cls, folder: Path, cores: Cores, modules: str = "") -> "Project":
+    def made(cls, folder: Path, cores: Cores, module: str = "", store: Database | None = None) -> "Project":
+        """In a SQLite file of its own, unless it is told where."""
         folder.mkdir()
-        (folder / "postern.toml").write_text(_CONFIGURATION.format(secret=SECRET.decode(), modules=modules))
-        return cls(folder, cores)
+        store = store or Database(f"sqlite:///{folder}/postern.db")
+        schema.upgrade(database_at(store.url))
+        configure(folder, store.url, "memory://", NOWHERE, module)
+        return cls(folder, cores, store)
 
     def serve(self, environ: Mapping[str, str] | None = None) -> AbstractContextManager[Server]:
         port = free_port()
@@ -57,11 +82,11 @@ class Project:
         )
 
     def stored(self) -> int:
-        return self._number("SELECT count(*) FROM event")
+        return self.store.number("SELECT count(*) FROM event")
 
     def unrouted(self) -> int:
         """Without handlers every row of `run` is an event that no worker has routed yet."""
-        return self._number("SELECT count(*) FROM run")
+        return self.store.number("SELECT count(*) FROM run")
 
     def wait_until_routed(self) -> int:
         """How many were unrouted when the wait began."""
@@ -73,8 +98,3 @@ class Project:
             time.sleep(0.005)
             left = self.unrouted()
         return backlog
-
-    def _number(self, query: str) -> int:
-        address = f"file:{self.folder}/postern.db?mode=ro"
-        with closing(sqlite3.connect(address, uri=True, timeout=30)) as store:
-            return int(store.execute(query).fetchone()[0])

@@ -78,13 +78,13 @@ def _started_on(cores: Cores, command: list[str], log: Path, environ: Mapping[st
 
 def _wait_until_ready(server: Server) -> None:
     give_up_at = time.monotonic() + START_S
-    while not _ready(server.port):
+    while not is_ready(server.port):
         if server.process.poll() is not None or time.monotonic() > give_up_at:
-            raise Failed(f"the server did not get ready; its last lines:\n{_tail(server.log)}")
+            raise Failed(f"the server did not get ready; its last lines:\n{tail(server.log)}")
         time.sleep(0.05)
 
 
-def _ready(port: int) -> bool:
+def is_ready(port: int) -> bool:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
         connection.request("GET", "/readyz")
@@ -95,8 +95,8 @@ def _ready(port: int) -> bool:
         connection.close()
 
 
-def _tail(log: Path) -> str:
-    return "\n".join(log.read_text(errors="replace").splitlines()[-10:])
+def tail(log: Path) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-15:])
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

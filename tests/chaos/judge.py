@@ -1,6 +1,7 @@
 """What must hold once everything is over: between what vendors were told, what is stored, and what took effect."""
 
 import hashlib
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -60,22 +61,21 @@ def stored(project: Project) -> list[Stored]:
     sql = (
         "SELECT event.id, source, external_id, sha256, body FROM event LEFT JOIN delivery ON delivery.id = delivery_id"
     )
-    return [Stored(text("ev", row[0]), *row[1:]) for row in project.look(sql)]
+    return [Stored(text("ev", row[0]), *row[1:]) for row in project.store.look(sql)]
 
 
 def runs_of(project: Project) -> dict[str, list[Run]]:
     """By external id."""
     runs: defaultdict[str, list[Run]] = defaultdict(list)
     sql = "SELECT external_id, handler, state, code, reason FROM run JOIN event ON event.id = event_id"
-    for external_id, *row in project.look(sql):
+    for external_id, *row in project.store.look(sql):
         runs[external_id].append(Run(*row))
     return runs
 
 
 def _whole(project: Project) -> Iterator[str]:
-    for (said,) in project.look("PRAGMA integrity_check"):
-        if said != "ok":
-            yield f"the store is damaged: {said}"
+    for said in project.store.damage():
+        yield f"the store is damaged: {said}"
 
 
 def _kept(load: Load, events: list[Stored]) -> Iterator[str]:
@@ -170,13 +170,14 @@ def _keys(upstream: Upstream) -> Iterator[str]:
 
 def hanging(project: Project) -> list[str]:
     """The runs that are not final, for whoever looks for the cause."""
+    now = round(time.time() * 1e6)
     sql = (
-        "SELECT external_id, handler, state, code, reason, attempts, failures, lapses, round((due_at - now) / 1e6, 1),"
-        " round((lease_until - now) / 1e6, 1) FROM (SELECT *, (julianday('now') - 2440587.5) * 86400e6 AS now FROM run)"
-        f" JOIN event ON event.id = event_id WHERE {NOT_FINAL}"
+        "SELECT external_id, handler, state, code, reason, attempts, failures, lapses,"
+        f" round((due_at - {now}) / 1e6, 1), round((lease_until - {now}) / 1e6, 1)"
+        f" FROM run JOIN event ON event.id = event_id WHERE {NOT_FINAL}"
     )
     names = ("event", "handler", "state", "code", "reason", "attempts", "failures", "lapses", "due_s", "lease_s")
-    shown = [
-        ", ".join(f"{n}={v}" for n, v in zip(names, row, strict=True) if v is not None) for row in project.look(sql)
-    ]
-    return _some([f"not final: {line}" for line in shown])
+    rows = project.store.look(sql)
+    return _some([
+        "not final: " + ", ".join(f"{n}={v}" for n, v in zip(names, row, strict=True) if v is not None) for row in rows
+    ])  # fmt: skip

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from tests.chaos.service import Service
+from tests.chaos.service import Receiver
 from tests.chaos.vendors import FORGERIES, Fact
 from tests.chaos.wire import ABORTED, Message, message, read_message
 from tests.support.sender import Pairs
@@ -24,7 +24,8 @@ FORGED = 0.08  # are followed by a forged one
 class Load:
     """`facts` are all events handed in; `wrong` is what no receiver may ever answer."""
 
-    service: Service
+    receiver: Receiver
+    """Where they post, from now on."""
     seed: int
     facts: dict[str, Fact] = field(default_factory=dict)
     forged: int = 0
@@ -100,13 +101,13 @@ class Load:
     async def _post(self, line: "Line", fact: Fact) -> float | None:
         """Post it once; the wait until the next time, None where it is accepted and not wanted again."""
         fact.posts += 1
-        answer = await line.post(self.service.port, fact.source, fact.body, fact.headers(fact.body))
+        answer = await line.post(self.receiver.port, fact.source, fact.body, fact.headers(fact.body))
         self.answers[str(answer.status) if answer else "none"] += 1
         if answer is not None and 200 <= answer.status < 300:
             self._note(fact, answer)
             fact.repeats -= 1
             return self._wait_s() if fact.repeats >= 0 else None
-        if answer is not None and answer.status < 500:
+        if answer is not None and answer.status != 503:  # our trouble, and there is no other
             self.wrong.append(f"{fact.external_id} was refused: {answer.status} {answer.body!r}")
         return self._wait_s()
 
@@ -121,7 +122,7 @@ class Load:
     async def _forge(self, line: "Line", fact: Fact) -> None:
         body, headers = self._chance.choice(FORGERIES)(fact)
         self.forged += 1
-        answer = await line.post(self.service.port, fact.source, body, headers)
+        answer = await line.post(self.receiver.port, fact.source, body, headers)
         if answer is not None and answer.status not in (401, 503):
             self.wrong.append(f"a forged {fact.external_id} was answered {answer.status} {answer.body!r}")
 

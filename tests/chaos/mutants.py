@@ -1,6 +1,7 @@
 """Planted bugs: each replaces one function of the product, and names the scenario that must catch it, and as what.
 
-`python -m tests.chaos.mutant NAME serve …` serves with one of them. A renamed function fails loudly there.
+One is planted in every process that starts with its name in the environment: see `start/`. A function that was renamed
+fails loudly there.
 """
 
 import importlib
@@ -10,10 +11,12 @@ import secrets
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any
 
+MUTANT = "CHAOS_MUTANT"  # its name, for the services
 SLOW_COMMIT_S = 0.2  # a disk that is slow shows what comes before the commit
 
 
@@ -29,12 +32,16 @@ class Mutant:
 
 
 def ack_before_commit(original: Any) -> Any:
-    def commit(writer: Any, batch: Any) -> None:
-        tx = writer._database.begin()
-        writer._apply(tx, batch)
+    from receiver.store.writer import _apply, _kinds
+
+    def commit(writer: Any, batch: Any, *, again: bool = False) -> Any:
+        tx = writer._connection.begin()
+        for do, pendings in _kinds(batch):
+            _apply(tx, do, pendings)
         writer._report(batch)
         time.sleep(SLOW_COMMIT_S)
-        writer._database.commit()
+        writer._connection.commit()
+        return tx.brought_work
 
     return commit
 
@@ -59,23 +66,28 @@ def another_key_each_time(original: Any) -> Any:
 
 
 def no_token_at_intents(original: Any) -> Any:
-    return lambda tx, run_id, token: True
+    return lambda tx, leases: set(leases)
 
 
 def no_token_at_the_finish(original: Any) -> Any:
-    def finish(tx: Any, run: Any, verdict: Any) -> Any:
-        tx.run("UPDATE run SET token = :token WHERE id = :id", token=run.token, id=run.id)
-        return original(tx, run, verdict)
+    def finish_all(tx: Any, ended: Any) -> Any:
+        for run, _ in ended:
+            tx.run("UPDATE run SET token = :token WHERE id = :id", token=run.token, id=run.id)
+        return original(tx, ended)
 
-    return finish
+    return finish_all
 
 
 def late_refusals_count(original: Any) -> Any:
-    def conclude(tx: Any, step: Any, *outcome: Any) -> Any:
-        ((sends,),) = tx.all("SELECT sends FROM step WHERE id = :id", id=step.id)
-        return original(tx, replace(step, sends=sends), *outcome)
+    def conclude_all(tx: Any, outcomes: Any) -> Any:
+        sends = {
+            outcome.step.id: tx.all("SELECT sends FROM step WHERE id = :id", id=outcome.step.id)[0][0]
+            for outcome in outcomes
+        }
+        late = [outcome._replace(step=replace(outcome.step, sends=sends[outcome.step.id])) for outcome in outcomes]
+        return original(tx, late)
 
-    return conclude
+    return conclude_all
 
 
 def no_sweep(original: Any) -> Any:
@@ -93,10 +105,10 @@ def no_dedupe(original: Any) -> Any:
 
 
 def other_bytes(original: Any) -> Any:
-    def record(writer: Any, arrival: Any) -> Any:
-        return original(writer, replace(arrival, body=json.dumps(json.loads(arrival.body)).encode()))
+    def add(tx: Any, arrivals: Any) -> Any:
+        return original(tx, [replace(each, body=json.dumps(json.loads(each.body)).encode()) for each in arrivals])
 
-    return record
+    return add
 
 
 def unkeyed_repeats(original: Any) -> Any:
@@ -125,6 +137,50 @@ def hasty_blame(original: Any) -> Any:
     return sweep
 
 
+def only_hints(original: Any) -> Any:
+    """The sweep wakes nobody: a lost hint is lost work."""
+    return lambda tx, handlers: False
+
+
+def own_clock(original: Any) -> Any:
+    """Leases on the worker's own clock."""
+
+    def begin(connection: Any) -> Any:
+        tx = original(connection)
+        tx.now_us = time.time_ns() // 1000
+        return tx
+
+    return begin
+
+
+def no_row_locks(original: Any) -> Any:
+    return ""
+
+
+def unlocked_intents(original: Any) -> Any:
+    """The token is looked at, but may be gone when the intent is committed."""
+    return ""
+
+
+def asynchronous_commit(original: Any) -> Any:
+    def connect(url: str) -> Any:
+        connection = original(url)
+        connection.execute("SET synchronous_commit TO off")
+        return connection
+
+    return connect
+
+
+def hopeful_commit(original: Any) -> Any:
+    """A commit of which nothing is heard is taken for done."""
+
+    def commit(connection: Any) -> None:
+        with suppress(Exception):
+            original(connection)
+
+    return commit
+
+
 MUTANTS: Mapping[str, Mutant] = {
     mutant.make.__name__: mutant
     for mutant in (
@@ -138,16 +194,36 @@ MUTANTS: Mapping[str, Mutant] = {
         Mutant(
             "processors.outbound.upstream:Upstream.send", another_key_each_time, "rough_upstream", "took effect 2 times"
         ),
-        Mutant("receiver.store.runs:is_live", no_token_at_intents, "woken_up", "should not exist"),
-        Mutant("receiver.store.runs:finish", no_token_at_the_finish, "woken_up", "was final, but changed"),
-        Mutant("receiver.store.steps:conclude", late_refusals_count, "late_refusal", "took effect 2 times"),
+        Mutant("receiver.store.runs:live", no_token_at_intents, "woken_up", "should not exist"),
+        Mutant("receiver.store.runs:finish_all", no_token_at_the_finish, "woken_up", "was final, but changed"),
+        Mutant("receiver.store.steps:conclude_all", late_refusals_count, "late_refusal", "took effect 2 times"),
         Mutant("receiver.store.runs:sweep", no_sweep, "left_behind", "not final"),
         Mutant("receiver.schemes.hmac:Hmac.verify", no_verification, "rough_upstream", "forged"),
         Mutant("receiver.store.intake:digest", no_dedupe, "rough_upstream", "stored 2 times"),
-        Mutant("receiver.store.writer:Writer.record", other_bytes, "rough_upstream", "with other bytes"),
+        Mutant("receiver.store.intake:add", other_bytes, "rough_upstream", "with other bytes"),
         Mutant("processors.errors:may_repeat", unkeyed_repeats, "rough_upstream", "took effect 2 times"),
         Mutant("processors.outbound.ledger:decide", forgotten_answers, "rough_upstream", "took effect 2 times"),
         Mutant("receiver.store.runs:sweep", hasty_blame, "thrice", "code='crashed'"),
+        Mutant("receiver.store.runs:has_due", only_hints, "no_hints", "not final"),
+        Mutant("receiver.store.postgresql:PostgresqlConnection.begin", own_clock, "two_workers", "without a cause"),
+        Mutant(
+            "receiver.store.postgresql:PostgresqlTransaction.skip_locked",
+            no_row_locks,
+            "two_workers",
+            "without a cause",
+        ),
+        Mutant(
+            "receiver.store.postgresql:PostgresqlTransaction.stays", unlocked_intents, "held_intent", "should not exist"
+        ),
+        Mutant(
+            "receiver.store.postgresql:connect", asynchronous_commit, "lost_commits", "answered 2xx, but not stored"
+        ),
+        Mutant(
+            "receiver.store.postgresql:PostgresqlConnection.commit",
+            hopeful_commit,
+            "lost_commits",
+            "answered 2xx, but not stored",
+        ),
     )
 }
 

@@ -1,18 +1,27 @@
-"""The project that the service under test serves: its configuration, and a look into its store by SQL alone."""
+"""The project that the services under test work on: its configuration, its environment, its store."""
 
-import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+import os
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tests.chaos.handlers import LEDGER, NOTES
+from tests.chaos.layout import Behind
+from tests.chaos.stores import PostgresqlDatabase, SqliteFile, Store
 from tests.chaos.upstream import Upstream
 from tests.chaos.vendors import SECRETS
 
 LEASE_S = 2.0
+REPOSITORY = Path(__file__).parents[2]
+START = Path(__file__).with_name("start")
 _CONFIGURATION = """
+[store]
+url = "{store}"
+
+[queue]
+url = "{queue}"
+
 [worker]
 concurrency = 32
 lease_s = {lease_s}
@@ -49,47 +58,34 @@ secrets = ["literal:{secret}"]
 class Project:
     folder: Path
     environ: dict[str, str]
+    """What every service is started with."""
+    store: Store
 
     @classmethod
-    def made(cls, folder: Path, upstream: Upstream) -> "Project":
+    def made(cls, folder: Path, upstream: Upstream, store: Behind | None, queue: Behind | None) -> "Project":
+        """On a file and with the queue in memory, where there are no servers."""
         sources = [_SOURCE.format(name=name, secret=secret) for name, secret in SECRETS.items()]
-        ports = {"ledger": upstream.ledger_port, "plain": upstream.plain_port}
-        text = _CONFIGURATION.format(lease_s=LEASE_S, **ports) + "".join(sources)
+        text = _CONFIGURATION.format(
+            lease_s=LEASE_S, ledger=upstream.ledger_port, plain=upstream.plain_port,
+            store=store.url if store else "sqlite:///postern.db", queue=queue.url if queue else "memory://",
+        )  # fmt: skip
         folder.mkdir(exist_ok=True)
-        (folder / "postern.toml").write_text(text)
-        environ = {
+        (folder / "postern.toml").write_text(text + "".join(sources))
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("POSTERN_")}
+        environ = inherited | {
             "POSTERN_CONFIG": str(folder / "postern.toml"),
+            "PYTHONPATH": os.pathsep.join(map(str, (START, REPOSITORY))),
             NOTES: str(folder / "notes"),
             LEDGER: str(upstream.ledger_port),
         }
-        return cls(folder, environ)
+        file = SqliteFile(folder / "postern.db")
+        return cls(folder, environ, PostgresqlDatabase(store.server.url) if store else file)
 
-    @property
-    def store(self) -> Path:
-        return self.folder / "postern.db"
-
-    def look(self, sql: str) -> list[tuple[Any, ...]]:
-        """Read only: whoever else closes a store last would tidy it up, and hide what a crash left behind."""
-        with closing(sqlite3.connect(f"file:{self.store}?mode=ro", uri=True, timeout=10)) as connection:
-            return connection.execute(sql).fetchall()
-
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Nobody else can write."""
-        with closing(sqlite3.connect(self.store, timeout=10, isolation_level=None)) as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            yield
-            connection.execute("ROLLBACK")
-
-    def is_locked(self) -> bool:
-        """Whether somebody is in the middle of a write."""
-        with closing(sqlite3.connect(self.store, timeout=0, isolation_level=None)) as connection:
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError:
-                return True
-            connection.execute("ROLLBACK")
-            return False
+    def upgrade(self) -> None:
+        """Make the tables; only on SQLite `serve` does that by itself. Errors: CalledProcessError."""
+        subprocess.run(
+            [sys.executable, "-m", "receiver", "db", "upgrade"], env=self.environ, stdout=subprocess.DEVNULL, check=True
+        )
 
     def notes(self) -> list[str]:
         file = self.folder / "notes"

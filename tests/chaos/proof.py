@@ -17,14 +17,13 @@ from tests.chaos.world import world
 AT_ONCE = 5
 SEED = 1
 TRIES = 3
-PRODUCT = ("receiver",)
 
 
-async def play(folder: Path, scenario: str, module: tuple[str, ...] = PRODUCT) -> list[str]:
+async def play(folder: Path, scenario: str, mutant: str = "") -> list[str]:
     """What was wrong."""
     chosen = SCENARIOS[scenario]
     try:
-        async with world(folder, SEED, chosen.faults, module) as made:
+        async with world(folder, SEED, chosen.faults, layout=chosen.layout, mutant=mutant) as made:
             return await chosen.play(made)
     except (Broken, TimeoutError) as error:
         return [str(error) or "what the scenario waited for did not happen", *complaints(folder)]
@@ -51,10 +50,7 @@ async def _escaped(folder: Path, mutants: Iterable[str]) -> dict[str, list[str]]
     """Planted bugs that no try brought to light: on a busy machine a kill may miss the moment that it is meant for."""
     escaped: dict[str, list[str]] = {name: [] for name in mutants}
     for number in range(TRIES):
-        plays = {
-            name: play(folder / f"{name}-{number}", MUTANTS[name].scenario, ("tests.chaos.mutant", name))
-            for name in escaped
-        }
+        plays = {name: play(folder / f"{name}-{number}", MUTANTS[name].scenario, name) for name in escaped}
         found = await _together(plays)
         escaped = {name: wrong for name, wrong in found.items() if not _caught(name, wrong)}
     return escaped

@@ -8,19 +8,22 @@ import asyncio
 import random
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
 from tests.chaos.faults import ROUGHER, Faults
 from tests.chaos.judge import runs_of
+from tests.chaos.layout import ALONE, ON_REDIS, Behind, Layout
+from tests.chaos.project import LEASE_S
 from tests.chaos.service import Broken, Service
-from tests.chaos.storm import freeze_unlocked
 from tests.chaos.upstream import Upstream, steady_price
 from tests.chaos.vendors import Fact, fact, facts
+from tests.chaos.ways import freeze_unlocked
 from tests.chaos.world import World
 
-SETTLE_S = 40.0  # far more than it takes; a busy machine needs it
+SETTLE_S = 60.0  # far more than it takes; a busy machine needs it
+SWEPT_S = 20.0  # a few looks, one a second
 CROWD = 300
 LOCKED_S = 3.0  # a child needs less than one to start, and a write is given up after another
 CLAIMED_SUSPECTS = "SELECT 1 FROM run WHERE state = 'running' AND lapses = 2"
@@ -31,6 +34,7 @@ PEACE = Faults(0)
 class Scenario:
     play: Callable[[World], Awaitable[list[str]]]
     faults: Faults = PEACE
+    layout: Layout = ALONE
 
 
 @dataclass
@@ -66,13 +70,13 @@ class Gate:
         for place, asker in enumerate(sorted(self.asked)):
             self.asked[asker][time].set_result((status_of(place), {"price": price}))
 
-    def open(self) -> None:
-        """From now on everybody is answered at once."""
+    def open(self, answer: tuple[int, Any] = (503, {})) -> None:
+        """From now on everybody is answered at once; who has asked before is dead, mostly, and hears `answer`."""
         self.upstream.price = steady_price
         for questions in self.asked.values():
-            for answer in questions:
-                if not answer.done():
-                    answer.set_result((503, {}))  # to nobody: who asked is dead
+            for question in questions:
+                if not question.done():
+                    question.set_result(answer)
 
 
 def _prices(world: World, *numbers: int) -> list[Fact]:
@@ -86,12 +90,11 @@ async def _restart(service: Service) -> None:
     await service.ready()
 
 
-async def _ended(world: World) -> list[str]:
-    """Everything final, the service stopped, nothing wrong."""
-    service = world.load.service
-    await service.ready()
-    wrong = await world.settled(SETTLE_S)
-    await service.terminate()
+async def _ended(world: World, within_s: float = SETTLE_S) -> list[str]:
+    """Everything final, the services stopped, nothing wrong."""
+    await world.ready()
+    wrong = await world.settled(within_s)
+    await world.terminate()
     return [*wrong, *await world.verdict()]
 
 
@@ -105,11 +108,11 @@ async def cut_answers(world: World) -> list[str]:
     """Killed twice, each time right after an answer, while a crowd waits for theirs."""
     source = facts(world.seed, ("ping",))
     for number in (1, 2):
-        await world.services[0].ready()
+        await world.receiver.ready()
         world.load.offer(list(islice(source, CROWD)))
         await world.load.accepted_some(number * CROWD // 5, SETTLE_S)
-        await world.services[0].kill()
-        world.services[0].start()
+        await world.receiver.kill()
+        world.receiver.start()
     return await _ended(world)
 
 
@@ -118,9 +121,9 @@ async def left_behind(world: World) -> list[str]:
     gate = Gate(world.upstream)
     world.load.offer(_prices(world, 1, 2))
     await gate.times(1, askers=4)
-    await world.services[0].kill()
+    await world.receiver.kill()
     gate.open()
-    world.services[0].start()
+    world.receiver.start()
     return await _ended(world)
 
 
@@ -133,16 +136,16 @@ async def thrice(world: World) -> list[str]:
     world.load.offer(_prices(world, 1, 2))
     await _kill_twice(world, gate)
     await gate.times(3, askers=2)  # as many children as there may be; the other runs wait for their turn
-    await world.services[0].kill()
+    await world.receiver.kill()
     gate.open()
-    world.services[0].start()
+    world.receiver.start()
     return await _ended(world)
 
 
 async def _kill_twice(world: World, gate: Gate) -> None:
     for time in (1, 2):
         await gate.times(time, askers=4)
-        await _restart(world.services[0])
+        await _restart(world.receiver)
 
 
 async def locked_out(world: World) -> list[str]:
@@ -151,7 +154,7 @@ async def locked_out(world: World) -> list[str]:
     world.load.offer(_prices(world, 1, 2))
     await _kill_twice(world, gate)
     await world.until(CLAIMED_SUSPECTS, SETTLE_S)
-    with world.project.locked():
+    async with world.locked():
         await asyncio.sleep(LOCKED_S)
     gate.open()
     return await _ended(world)
@@ -159,7 +162,7 @@ async def locked_out(world: World) -> list[str]:
 
 async def locked_at_the_start(world: World) -> list[str]:
     """The store is locked while the worker starts: it must wait for it, or nothing is worked on until a restart."""
-    with world.project.locked():
+    async with world.locked():
         await asyncio.sleep(LOCKED_S)
     world.load.offer(_prices(world, 1, 2))
     return await _ended(world)
@@ -176,19 +179,22 @@ async def asked_to_end(world: World) -> list[str]:
     world.load.offer(_prices(world, 3, 4))
     await gate.times(1, askers=8)
     await gate.times(3, askers=2)
+    # All of them claimed by the service that is asked: it is to give back nothing for one that was killed before.
+    claims = f"SELECT count(*) AS runs FROM run WHERE {world.receiver.holds}"
+    await world.until(f"SELECT 1 FROM ({claims}) AS claims WHERE runs = 8", SETTLE_S)
     lapsed = await asyncio.to_thread(_lapsed, world)
-    await world.services[0].terminate()
-    held = await asyncio.to_thread(world.project.look, "SELECT count(*) FROM run WHERE state = 'running'")
+    await world.receiver.terminate()
+    held = await asyncio.to_thread(world.project.store.look, "SELECT id FROM run WHERE state = 'running'")
     gate.open()
-    world.services[0].start()
+    world.receiver.start()
     wrong = await _ended(world)
-    if held != [(0,)] or await asyncio.to_thread(_lapsed, world) != lapsed:
-        wrong.append(f"not given back at the end: {held[0][0]} leases")
+    if held or await asyncio.to_thread(_lapsed, world) != lapsed:
+        wrong.append(f"not given back at the end: {len(held)} leases")
     return wrong
 
 
 def _lapsed(world: World) -> list[Any]:
-    return world.project.look("SELECT count(*) FROM history WHERE kind = 'lapsed'")
+    return world.project.store.look("SELECT count(*) FROM history WHERE kind = 'lapsed'")
 
 
 async def woken_up(world: World) -> list[str]:
@@ -200,11 +206,9 @@ async def woken_up(world: World) -> list[str]:
     gate = Gate(world.upstream)
     world.load.offer(_prices(world, 1, 2))
     await gate.times(1, askers=4)
-    old, new = world.services[0], world.service()
+    old = world.services[-1]
     await freeze_unlocked(old)
-    new.start()
-    await new.ready()
-    world.load.service = new
+    await world.succeed(old)
     await gate.times(2, askers=4)
     gate.answer(1, lambda place: 200, price=7)
     if hanging := await world.settled(SETTLE_S):
@@ -242,20 +246,93 @@ async def late_refusal(world: World) -> list[str]:
 
     world.upstream.before_effect, world.upstream.after_effect = before_effect, after_effect
     world.load.offer([fact("bill.due", "evt_bill", "plain", random.Random(world.seed))])
-    old, new = world.services[0], world.service()
+    old = world.receiver
     async with asyncio.timeout(SETTLE_S):
         await arrived[0].wait()
         await freeze_unlocked(old)
         refuse.set()
-        new.start()
+        await world.succeed(old)
         await arrived[1].wait()
-        await new.kill()
+        await world.receiver.kill()
         answer.set()
+        world.load.receiver = old
         old.go_on()
         await arrived[2].wait()
     return await _ended(world)
 
 
+# ── on many processes ──
+
+
+async def no_hints(world: World) -> list[str]:
+    """The broker is gone for good: the store is the queue, so all the work is found, and the services end in time."""
+    await asyncio.to_thread(_server(world.queue).server.kill)
+    world.load.offer(list(islice(facts(world.seed), 30)))
+    return await _ended(world, SWEPT_S)
+
+
+async def two_workers(world: World) -> list[str]:
+    """Their clocks are an hour apart, some calls take longer than a lease, a crowd follows: no run is claimed twice."""
+    gate = Gate(world.upstream)
+    world.load.offer(_prices(world, *range(8)))
+    await gate.times(1, askers=16)
+    await asyncio.sleep(1.5 * LEASE_S)
+    gate.open((200, {"price": 7}))
+    world.load.offer(_prices(world, *range(8, CROWD)))
+    return [*await _ended(world), *_repeated(world)]
+
+
+def _repeated(world: World) -> list[str]:
+    rows = world.project.store.look("SELECT event_id, handler, attempts, lapses FROM run WHERE attempts <> 1")
+    return [f"attempted again without a cause: {len(rows)} runs: {rows[:3]}"] if rows else []
+
+
+async def lost_commits(world: World) -> list[str]:
+    """The connection breaks at commits, before they arrive and after: nobody hears which was which.
+
+    Then PostgreSQL is killed twice, each time right after an answer, while a crowd waits for theirs.
+    """
+    store, some, crowd = _server(world.store), facts(world.seed), facts(world.seed + 1, ("ping",))
+    for number in range(8):
+        world.load.offer(list(islice(some, 10)))
+        if not await store.proxy.lose(b"COMMIT", SETTLE_S, after_arrival=bool(number % 2)):
+            return ["nobody has committed anything"]
+    for _ in range(2):
+        world.load.offer(list(islice(crowd, CROWD)))
+        await world.load.accepted_some(world.load.accepted + CROWD // 5, SETTLE_S)
+        await asyncio.to_thread(store.server.kill)
+        await asyncio.to_thread(store.server.start)
+    return await _ended(world)
+
+
+async def held_intent(world: World) -> list[str]:
+    """A worker stands still in the middle of writing down what it intends, for longer than its lease.
+
+    Nobody may take that run over before the intent is committed or given up: the other one would hear another price.
+    """
+    gate, proxy = Gate(world.upstream), _server(world.store).proxy
+    world.load.offer(_prices(world, 1))
+    await gate.times(1, askers=2)
+    holding = asyncio.create_task(proxy.hold(b"INTO step", SETTLE_S))
+    world.upstream.price = _dear
+    gate.asked["evt_price_1/charge"][0].set_result((200, {"price": 7}))
+    await holding
+    await asyncio.sleep(2 * LEASE_S)
+    gate.open()
+    proxy.release()
+    return await _ended(world)
+
+
+async def _dear(asker: str) -> tuple[int, Any]:
+    return 200, {"price": 9 if asker.endswith("/charge") else 7}
+
+
+def _server(server: Behind | None) -> Behind:
+    assert server is not None, "this layout has none"
+    return server
+
+
+ONE_WORKER = replace(ON_REDIS, clocks_s=(0.0,))
 SCENARIOS: Mapping[str, Scenario] = {
     "asked_to_end": Scenario(asked_to_end),  # the long ones first: they are played side by side
     "thrice": Scenario(thrice),
@@ -266,4 +343,9 @@ SCENARIOS: Mapping[str, Scenario] = {
     "locked_at_the_start": Scenario(locked_at_the_start),
     "woken_up": Scenario(woken_up),
     "late_refusal": Scenario(late_refusal),
+    "no_hints": Scenario(no_hints, layout=ON_REDIS),
+    "two_workers": Scenario(two_workers, layout=ON_REDIS),
+    "woken_worker": Scenario(woken_up, layout=ONE_WORKER),
+    "held_intent": Scenario(held_intent, layout=ON_REDIS),
+    "lost_commits": Scenario(lost_commits, layout=ONE_WORKER),
 }

@@ -1,25 +1,25 @@
-"""The random form: a load in bursts, and a service that is killed, frozen, ended and succeeded all the while."""
+"""The random form: a load in bursts, and services and servers that are killed, frozen and ended all the while."""
 
 import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
 
-from tests.chaos.project import LEASE_S
-from tests.chaos.service import Broken, Service
+import redis
+
+from tests.chaos.service import Broken
 from tests.chaos.vendors import Fact, facts
+from tests.chaos.ways import ways_of
 from tests.chaos.world import World
 
 RATE = 300.0  # events a second, at most
 BURST = 40
 REFUSED_S = 0.4
-EARLY = 0.12  # of the kills come while the service is still starting
-LOCK_TRIES = 40
-WEIGHTS = (55, 15, 15, 8, 7)  # of the ways to be killed, after one of each
+FLUSH_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,23 +38,23 @@ class Storm:
     size: Size
     say: Callable[[str], None]
     kills: Counter[str] = field(default_factory=Counter)
+    flushed: int = 0
 
     def __post_init__(self) -> None:
         self._chance = random.Random(f"storm {self.world.seed}")
-        self._service = self.world.services[0]
         self._killed = asyncio.Semaphore(0)
         self._began = time.monotonic()
 
     async def rage(self) -> list[str]:
         """All of it. What was wrong; empty is good."""
         pouring = asyncio.create_task(self._pour())
-        others = [asyncio.create_task(self._slam()), asyncio.create_task(self._talk())]
+        others = [asyncio.create_task(task) for task in (self._slam(), self._flush(), self._talk())]
         try:
             await self._kill_all()
             await pouring
             self.say(f"{self.line()}; waiting until every event is final")
             wrong = await self.world.settled(self.size.settle_s)
-            await self._service.terminate()
+            await self.world.terminate()
         except Broken as broken:
             wrong = [str(broken)]
         finally:
@@ -64,26 +64,29 @@ class Storm:
 
     def line(self) -> str:
         load, upstream = self.world.load, self.world.upstream
-        kills = ", ".join(f"{count} {kind}" for kind, count in sorted(self.kills.items()))
         return (
-            f"{time.monotonic() - self._began:4.0f} s  {self.kills.total()}/{self.size.kills} kills ({kills})"
-            f"  {load.accepted}/{len(load.facts)} events accepted, {load.forged} forged,"
+            f"{time.monotonic() - self._began:4.0f} s  {self.kills.total()}/{self.size.kills} kills,"
+            f" {load.accepted}/{len(load.facts)} events accepted, {load.forged} forged,"
             f" {upstream.effects.total()} effects in {upstream.requests.total()} calls"
         )
 
     def coverage(self) -> str:
         """What it went through, so that a storm that has calmed down shows."""
-        faced = self.world.upstream.faced
-        lapsed = self.world.project.look("SELECT run_id, count(*) FROM history WHERE kind = 'lapsed' GROUP BY run_id")
-        ends = self.world.project.look(
-            "SELECT state, code, count(*) FROM run GROUP BY state, code ORDER BY count(*) DESC"
+        look = self.world.project.store.look
+        lapses = [row[0] for row in look("SELECT count(*) FROM history WHERE kind = 'lapsed' GROUP BY run_id")]
+        rows = look(
+            "SELECT state, CASE state WHEN 'parked' THEN code END, count(*) FROM run GROUP BY 1, 2 ORDER BY 3 DESC"
         )
-        shown = ", ".join(f"{count} {state}{f' ({code})' if state == 'parked' else ''}" for state, code, count in ends)
-        return (
-            f"answers {dict(self.world.load.answers)}; runs: {shown}; leases ran out {sum(n for _, n in lapsed)} times,"
-            f" twice or more of {sum(n > 1 for _, n in lapsed)} runs\n"
-            f"the upstream's faults: {', '.join(f'{count} × {fault}' for fault, count in faced.items())}"
-        )
+        ends = {f"{state} ({code})" if code else state: count for state, code, count in rows}
+        return "\n".join((
+            f"kills: {_counts(self.kills)}; replies lost {self._lost()} times, Redis flushed {self.flushed} times",
+            f"answers: {_counts(self.world.load.answers)}; runs: {_counts(ends)}",
+            f"leases ran out {sum(lapses)} times, twice or more of {sum(count > 1 for count in lapses)} runs",
+            f"the upstream's faults: {_counts(self.world.upstream.faced)}",
+        ))  # fmt: skip
+
+    def _lost(self) -> int:
+        return sum(server.proxy.lost for server in (self.world.store, self.world.queue) if server)
 
     # ── the load ──
 
@@ -115,73 +118,30 @@ class Storm:
             await asyncio.sleep(10)
             self.say(self.line())
 
+    async def _flush(self) -> None:
+        """Whatever Redis holds is thrown away every so often: no work may be lost with it."""
+        if self.world.layout.queue != "redis" or self.world.queue is None:
+            return
+        with closing(redis.Redis.from_url(self.world.queue.server.url, socket_timeout=1)) as client:
+            while True:
+                await asyncio.sleep(FLUSH_S)
+                with suppress(redis.RedisError):  # it is down
+                    await asyncio.to_thread(client.flushall)
+                    self.flushed += 1
+
     # ── the kills ──
 
     async def _kill_all(self) -> None:
-        ways: list[tuple[str, Callable[[], Awaitable[None]]]] = [
-            ("SIGKILL", self._kill),
-            ("SIGSTOP", self._freeze),
-            ("SIGTERM", self._terminate),
-            ("succeeded", self._succeed),
-            ("locked", self._lock),
-        ]
+        ways = ways_of(self.world)
         first = self._chance.sample(ways, len(ways))
         for number in range(self.size.kills):
             await asyncio.sleep(self._chance.uniform(0, 2 * self.size.calm_s))
-            name, way = first[number] if number < len(first) else self._chance.choices(ways, WEIGHTS)[0]
-            await way()
-            self.kills[name] += 1
+            way = first[number] if number < len(first) else self._chance.choices(ways, [w.weight for w in ways])[0]
+            await way.go(self.world, self._chance)
+            self.kills[way.name] += 1
             self._killed.release()
-            await self._service.ready()
-
-    async def _kill(self) -> None:
-        await self._service.kill()
-        self._service.start()
-        if self._chance.random() < EARLY:
-            await asyncio.sleep(self._chance.uniform(0, 0.8))
-            await self._service.kill()
-            self._service.start()
-
-    async def _freeze(self) -> None:
-        self._service.stop()
-        await asyncio.sleep(self._chance.uniform(0.5, 1.5) * LEASE_S)
-        self._service.go_on()
-
-    async def _lock(self) -> None:
-        """Another program holds the store, longer than the service waits for it."""
-        with self.world.project.locked():
-            await asyncio.sleep(self._chance.uniform(0.2, 1.5) * LEASE_S)
-
-    async def _terminate(self) -> None:
-        await self._service.terminate()
-        if held := self._held_by(self._service):
-            raise Broken(f"after SIGTERM it has not given back {len(held)} leases: {held[:3]}")
-        self._service.start()
-
-    def _held_by(self, service: Service) -> list[Any]:
-        """Runs that it has claimed; others may still wait for the leases of one killed before it to run out."""
-        since = f"started_at > {round(service.started_at * 1e6)}"
-        return self.world.project.look(f"SELECT handler, attempts FROM run WHERE state = 'running' AND {since}")
-
-    async def _succeed(self) -> None:
-        """Frozen, taken for dead and replaced, it wakes up again and finds its leases gone."""
-        old, new = self._service, self.world.service()
-        await freeze_unlocked(old)
-        new.start()
-        await new.ready()
-        self.world.load.service = self._service = new
-        await asyncio.sleep(self._chance.uniform(0, 1.2) * LEASE_S)
-        old.go_on()
-        await asyncio.sleep(self._chance.uniform(0, 1))
-        await old.terminate()
+            await self.world.ready()
 
 
-async def freeze_unlocked(service: Service) -> None:
-    """Stop it, but not in the middle of a write: that would hold up its successor, as it should."""
-    for _ in range(LOCK_TRIES):
-        service.stop()
-        if not await asyncio.to_thread(service.project.is_locked):
-            return
-        service.go_on()
-        await asyncio.sleep(0.02)
-    raise Broken("the store was locked at every look")
+def _counts(of: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} × {what}" for what, count in of.items())

@@ -2,7 +2,7 @@
 
 from receiver.store import Store, reads
 from receiver.store.activity import KEPT, Refusal
-from receiver.store.models import from_us
+from receiver.store.times import from_us
 from tests.conformance.bench import S_US, ask, record
 from tests.support.stores import arrival
 

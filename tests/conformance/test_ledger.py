@@ -6,6 +6,7 @@ from receiver.store import Store, steps
 from receiver.store.runs import Claimed
 from receiver.store.steps import StepRow
 from tests.conformance.bench import ask, change, claim, record
+from tests.support import ledger
 from tests.support.stores import arrival
 
 REQUEST = b"POST /entries\n\n\x00\xff"
@@ -19,15 +20,15 @@ def run(store: Store) -> Claimed:
 
 
 def intend(store: Store, run: Claimed, name: str = "charge", revision: int = 0, key: str = "k0") -> StepRow:
-    return store.write_from_thread(lambda tx: steps.intend(tx, run, name, revision, key, REQUEST))
+    return store.write_from_thread(lambda tx: ledger.intend(tx, run, name, revision, key, REQUEST))
 
 
 def newest(store: Store, run: Claimed, name: str = "charge") -> StepRow | None:
-    return store.write_from_thread(lambda tx: steps.newest(tx, run, name))
+    return store.write_from_thread(lambda tx: ledger.newest(tx, run, name))
 
 
 def conclude(store: Store, step: StepRow, state: str, status: int | None, body: bytes | None = None) -> None:
-    store.write_from_thread(lambda tx: steps.conclude(tx, step, state, status, b"{}", body))
+    store.write_from_thread(lambda tx: ledger.conclude(tx, step, state, status, b"{}", body))
 
 
 def reopen(store: Store, step: StepRow) -> StepRow:
@@ -77,6 +78,27 @@ def test_what_a_late_twin_heard_does_not_count_once_the_call_was_sent_again_unle
     found = newest(store, run)
     assert found is not None
     assert (found.state, found.status) == ("done", 201)
+
+
+@pytest.mark.parametrize("twins_first", [True, False])
+def test_the_same_holds_for_outcomes_that_come_in_one_commit(store: Store, run: Claimed, twins_first: bool) -> None:
+    first, other = intend(store, run), intend(store, run, "other", key="k1")
+    again = reopen(store, first)
+
+    def conclude_all(*outcomes: steps.Outcome) -> None:
+        given = outcomes if twins_first else outcomes[::-1]
+        store.write_from_thread(lambda tx: steps.conclude_all(tx, given))
+
+    refused = steps.Outcome(first, "refused", 409, b"{}", b"")
+    conclude_all(
+        refused, steps.Outcome(again, "open", None, None, None), steps.Outcome(other, "done", 200, b"{}", b"x")
+    )
+    found = store.write_from_thread(lambda tx: steps.newest_all(tx, [(run, "other"), (run, "none"), (run, "charge")]))
+    assert [step and (step.id, step.state) for step in found] == [(other.id, "done"), None, (first.id, "open")]
+    conclude_all(steps.Outcome(first, "done", 201, b"{}", b""), steps.Outcome(again, "refused", 409, b"{}", b""))
+    done = newest(store, run)
+    assert done is not None
+    assert (done.state, done.status) == ("done", 201)
 
 
 def test_an_outcome_is_a_fact_also_after_the_lease_was_lost(store: Store, run: Claimed) -> None:

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from receiver.store import Store, processes, runs
-from receiver.store.processes import HandlerOffer
+from receiver.store.processes import STOPPED_US, HandlerOffer
 from receiver.store.runs import ALIVE_US, MISSING_AFTER_US, Verdict
 from tests.conformance.bench import FAILED, S_US, SUCCEEDED, ask, change, claim, finish, insist, record, states
 from tests.support.stores import arrival
@@ -84,7 +84,10 @@ def test_a_claimed_run_brings_all_that_its_handler_needs(store: Store) -> None:
 
 
 def test_no_more_is_claimed_than_there_are_slots_and_what_is_due_longest_comes_first(store: Store) -> None:
-    record(store, *[arrival(f"evt_{number}", at_us=number * S_US) for number in (3, 1, 2)])
+    for number in (1, 2, 3):
+        record(store, arrival(f"evt_{number}"))
+    claim(store, slots=0, route=lambda source, type_: ["a"])
+    change(store, "UPDATE run SET due_at = due_at + :us WHERE id = (SELECT min(id) FROM run)", us=-S_US)
     assert [run.external_id for run in claim(store, "a", slots=2)] == ["evt_1", "evt_2"]
     assert [run.external_id for run in claim(store, "a", slots=2)] == ["evt_3"]
     assert claim(store, "a") == []
@@ -206,12 +209,11 @@ def test_two_processes_never_hold_one_run(stores: list[Store]) -> None:
 # ── who is alive ──
 
 
-def offer(handler: str) -> HandlerOffer:
-    return HandlerOffer(handler, "stripe", "*", "0", "/shop/handlers.py", 1)
-
-
-def register(store: Store, *handlers: str, role: str = "worker", trouble: str | None = None) -> int:
-    offers = [offer(handler) for handler in handlers]
+def register(
+    store: Store, *handlers: str, role: str = "worker", trouble: str | None = None, file: str | None = None
+) -> int:
+    """Each handler in a file of its own, unless told otherwise."""
+    offers = [HandlerOffer(name, "stripe", "*", "0", file or f"/shop/{name}.py", 1) for name in handlers]
     return store.write_from_thread(lambda tx: processes.register(tx, role, offers=offers, trouble=trouble))
 
 
@@ -221,19 +223,59 @@ def age(store: Store, us: int, *numbers: int) -> None:
         change(store, sql, us=us, id=number)
 
 
-def patterns(store: Store) -> list[tuple[str, str, str]]:
-    return store.write_from_thread(processes.live_patterns)
+def stop(store: Store, number: int, ago_us: int = 0) -> None:
+    store.write_from_thread(lambda tx: processes.stopped(tx, number))
+    change(store, "UPDATE process SET seen_at = seen_at - :us, stopped_at = stopped_at - :us WHERE id = :id",
+           us=ago_us, id=number)  # fmt: skip
+
+
+def patterns(store: Store) -> list[tuple[str, str, str]] | None:
+    found = store.write_from_thread(processes.live_patterns)
+    return None if found is None else sorted(found)
 
 
 def test_live_workers_handlers_are_known_and_those_of_the_dead_are_not(store: Store) -> None:
     live, stopped, silent = register(store, "a"), register(store, "b"), register(store, "c")
     assert patterns(store) == [("a", "stripe", "*"), ("b", "stripe", "*"), ("c", "stripe", "*")]
-    store.write_from_thread(lambda tx: processes.stopped(tx, stopped))
-    age(store, ALIVE_US + S_US, silent)
+    stop(store, stopped, ago_us=STOPPED_US + S_US)
+    age(store, MISSING_AFTER_US + S_US, silent)
     assert patterns(store) == [("a", "stripe", "*")]
-    store.write_from_thread(lambda tx: processes.seen(tx, silent))
-    assert [handler for handler, _, _ in patterns(store)] == ["a", "c"]
-    assert live
+    stop(store, live)
+    assert patterns(store) is None
+
+
+def test_a_worker_that_fell_silent_may_come_back_and_its_handlers_count_while_another_lives(store: Store) -> None:
+    silent, live = register(store, "a"), register(store, "b")
+    age(store, ALIVE_US + S_US, silent)
+    assert patterns(store) == [("a", "stripe", "*"), ("b", "stripe", "*")]
+    age(store, ALIVE_US + S_US, live)
+    assert patterns(store) is None
+
+
+def test_a_worker_that_was_stopped_is_expected_back_for_a_minute(store: Store) -> None:
+    stopped = register(store, "a")
+    register(store, "b")
+    stop(store, stopped, ago_us=STOPPED_US - S_US)
+    assert patterns(store) == [("a", "stripe", "*"), ("b", "stripe", "*")]
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_who_was_replaced_by_a_worker_with_the_same_file_is_not_expected_back(store: Store, killed: bool) -> None:
+    old = register(store, "before", file="/shop/webhooks.py")
+    if killed:
+        age(store, ALIVE_US + S_US, old)
+    else:
+        stop(store, old)
+    register(store, "after", file="/shop/webhooks.py")
+    assert patterns(store) == [("after", "stripe", "*")]
+
+
+def test_a_worker_without_handlers_is_alive_and_one_in_trouble_is_none(store: Store) -> None:
+    register(store, trouble="the module does not import")
+    register(store, "a", role="receiver")
+    assert patterns(store) is None
+    register(store)
+    assert patterns(store) == []
 
 
 def test_the_long_dead_are_forgotten_with_what_they_offered(store: Store) -> None:
@@ -270,6 +312,18 @@ def test_nothing_is_parked_while_a_worker_may_have_the_handler_or_none_works(sto
     age(store, 2 * MISSING_AFTER_US, worker)
     store.write_from_thread(lambda tx: processes.seen(tx, worker))
     assert store.write_from_thread(runs.park_missing) == 0
+
+
+def test_a_large_backlog_of_a_handler_that_is_gone_is_parked_part_by_part(store: Store) -> None:
+    record(store, *[arrival(f"evt_{number}") for number in range(runs.SWEEP_AT_ONCE + 1)])
+    for _ in range(3):
+        claim(store, slots=0, route=lambda source, type_: ["gone"])
+    change(store, "UPDATE run SET due_at = due_at - :us", us=2 * MISSING_AFTER_US)
+    worker = register(store, "there")
+    age(store, 2 * MISSING_AFTER_US, worker)
+    store.write_from_thread(lambda tx: processes.seen(tx, worker))
+    parked = [store.write_from_thread(runs.park_missing) for _ in range(3)]
+    assert parked == [runs.SWEEP_AT_ONCE, 1, 0]
 
 
 def test_proving_that_a_commit_is_possible_changes_nothing(store: Store) -> None:

@@ -22,6 +22,7 @@ from receiver.settings import Settings, load
 from receiver.store import Store, Transaction, runs
 from receiver.store.intake import Arrival
 from receiver.store.runs import Claimed, Verdict
+from receiver.store.sqlite import SqliteDatabase
 from tests.support.rows import rows
 from tests.support.stores import new_file
 from tests.support.until import until
@@ -114,7 +115,7 @@ class Bench:
         """An engine with these handlers. Nobody sweeps: a test calls `look()`."""
         handlers = by_name(handler_of(function) for function in functions)
         engine = Engine(settings or self.settings, self.store, handlers, Metrics(), alone or nobody)
-        self.store.on_arrivals(engine.wake)
+        self.store.on_work(engine.wake)
         with closing_once(engine):
             yield engine
 
@@ -198,7 +199,7 @@ def a_bench(root: Path, text: str = FAST) -> Iterator[Bench]:
     file = root / "postern.db"
     if not file.exists():
         new_file(root)
-    store = Store(str(file), durable=False)
+    store = Store(SqliteDatabase(str(file), durable=False))
     try:
         yield Bench(root, settings_of(root, text), store, file)
     finally:

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from processors.actors import Worker, start
+from processors.actors import Idle, Working, start
 from processors.handler import REGISTERED
 from receiver.metrics import Metrics
+from receiver.queue import Hints, make_broker
 from tests.processors.bench import Bench, a_bench
 from tests.support.rows import rows
 from tests.support.until import until
@@ -26,7 +27,7 @@ async def fine(event, ctx):
 
 
 @contextmanager
-def working(root: Path, monkeypatch: pytest.MonkeyPatch, **modules: str) -> Iterator[tuple[Bench, Worker]]:
+def working(root: Path, monkeypatch: pytest.MonkeyPatch, **modules: str) -> Iterator[tuple[Bench, Idle | Working]]:
     """A project with these modules, and a worker started as `serve` starts it. What it imported is forgotten after."""
     monkeypatch.setattr(sys, "path", list(sys.path))
     registered = list(REGISTERED)
@@ -35,11 +36,15 @@ def working(root: Path, monkeypatch: pytest.MonkeyPatch, **modules: str) -> Iter
         (root / f"{name}.py").write_text(text)
     names = ", ".join(f'"{name}"' for name in modules)
     with a_bench(root, f"[handlers]\nmodules = [{names}]\n") as bench:
-        worker = start(bench.settings, bench.store, Metrics())
+        broker = make_broker("memory://")
+        hints = Hints(broker)
+        bench.store.on_work(hints.give)
+        worker = start(bench.settings, bench.store, Metrics(), broker)
         try:
             yield bench, worker
         finally:
             worker.stop()
+            hints.close()
             REGISTERED[:] = registered
             for name in modules:
                 sys.modules.pop(name, None)

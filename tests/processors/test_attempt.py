@@ -1,6 +1,7 @@
 """One attempt, from a claimed run to its verdict, on a real store."""
 
 import asyncio
+import logging
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -74,8 +75,12 @@ def test_a_failure_names_the_authors_line_and_not_ours(bench: Bench) -> None:
     assert reason.endswith(f"at {__file__}:{fail.__code__.co_firstlineno + 2}")
 
 
-@pytest.mark.parametrize("text", ["half a character: \ud800", "nothing: \x00", "x" * 10_000])
-def test_whatever_a_handler_says_can_be_stored(text: str, bench: Bench) -> None:
+@pytest.mark.parametrize(
+    "text", ["half a character: \ud800", "nothing: \x00", "x" * 10_000], ids=["half", "nul", "long"]
+)
+def test_whatever_a_handler_says_can_be_stored(text: str, bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.CRITICAL)  # what pytest captured of it would end a process of pytest-xdist
+
     @on("shop", "*")
     async def fail(event: Event[Any], ctx: Context) -> None:
         raise ValueError(text)

@@ -81,6 +81,18 @@ def test_many_more_events_than_slots_are_each_done_once_and_never_more_at_once_t
     assert crowd.most <= 4
 
 
+def test_the_commit_that_writes_down_an_end_claims_the_next_run(tmp_path: Path) -> None:
+    @on("shop", "*")
+    async def handler(event: Event[Any], ctx: Context) -> None: ...
+
+    with a_bench(tmp_path, "[worker]\nconcurrency = 1") as bench:
+        bench.put_many(5)
+        with bench.engine(handler):
+            bench.until_settled()
+        at = bench.runs("started_at, finished_at")
+    assert [started for started, _ in at[1:]] == [finished for _, finished in at[:-1]]
+
+
 def test_a_plain_handler_that_blocks_does_not_hold_up_the_others(bench: Bench) -> None:
     release = threading.Event()
 
@@ -223,6 +235,8 @@ def test_a_worker_that_has_stopped_is_no_longer_routed_to(bench: Bench) -> None:
 
     gone = offer(bench, "theirs")
     bench.write(lambda tx: processes.stopped(tx, gone))
+    long_ago = "UPDATE process SET seen_at = seen_at - 61000000, stopped_at = stopped_at - 61000000"
+    bench.write(lambda tx: tx.run(long_ago))
     with bench.engine(mine):
         bench.put()
         bench.until_settled()

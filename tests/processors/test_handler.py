@@ -109,7 +109,7 @@ def test_data_is_read_as_the_annotation_says() -> None:
 
 def test_without_an_annotation_any_data_goes() -> None:
     @on("stripe")
-    async def bare(event, ctx):  # type: ignore[no-untyped-def]  # noqa: ANN
+    async def bare(event, ctx):  # type: ignore[no-untyped-def]
         ...
 
     @on("stripe")
@@ -169,3 +169,23 @@ def test_a_function_without_on_is_no_handler() -> None:
 
 def line_of(function: Any) -> int:
     return inspect.getsourcelines(function)[1]
+
+
+def test_a_handler_that_does_not_take_an_event_and_a_context_is_told_at_the_start() -> None:
+    @on("shop", "*")
+    def half(event: Event[Any]) -> None: ...
+
+    with pytest.raises(UserError) as caught:
+        by_name([handler_of(half)])
+    assert caught.value.what == "handler 'half' must take an event and a context"
+    assert caught.value.where.startswith(f"{__file__}:")
+    assert "half(event, ctx)" in caught.value.fix
+
+
+@pytest.mark.parametrize("name", ["x" * 201, "two\nlines", "\x00"])
+def test_a_handler_s_name_can_be_stored_everywhere(name: str) -> None:
+    @on("shop", "*", name=name)
+    def odd(event: Event[Any], ctx: SyncContext) -> None: ...
+
+    with pytest.raises(UserError, match="printable"):
+        by_name([handler_of(odd)])

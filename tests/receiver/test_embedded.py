@@ -2,7 +2,10 @@
 
 import threading
 
+import pytest
+
 from receiver.embedded import Embedded
+from receiver.errors import UserError
 from tests.support.until import until
 
 
@@ -61,3 +64,16 @@ def test_whatever_a_start_raises_becomes_its_trouble() -> None:
 
 def test_one_that_was_never_started_stops() -> None:
     Embedded(Worker).stop()
+
+
+@pytest.mark.parametrize("error", [SystemExit("a surprise"), UserError("there is no store yet", "postern.db")])
+def test_that_a_start_failed_is_told(error: BaseException, caplog: pytest.LogCaptureFixture) -> None:
+    def make() -> Worker:
+        raise error
+
+    failed = threading.Event()
+    embedded = Embedded(make, failed.set)
+    embedded.start()
+    assert failed.wait(10)
+    assert str(error.args[0]) in (embedded.trouble or "")
+    assert [record.levelname for record in caplog.records] == ["ERROR"]

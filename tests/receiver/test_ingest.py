@@ -155,6 +155,52 @@ def test_a_signed_handshake_is_echoed_and_stores_nothing(receiver: Inside) -> No
     assert (unsigned.status, unsigned.code) == (401, "signature_missing")
 
 
+ADDRESSED = f"""
+[server]
+trusted_proxies = [%s]
+
+[sources.addressed]
+scheme = "hmac"
+secrets = ["literal:{sender.SECRET}"]
+signature = "header:X-Signature"
+content = "{{url}}{{body}}"
+"""
+
+
+@pytest.mark.parametrize(
+    ("proxies", "said", "scheme"),
+    [
+        ('"127.0.0.1"', ["https"], "https"),
+        ('"127.0.0.0/8"', ["http", "https"], "https"),
+        ('"127.0.0.1"', ["gopher"], "http"),
+        ('"127.0.0.1"', [], "http"),
+        ('"192.0.2.1"', ["https"], "http"),
+        ("", ["https"], "http"),
+    ],
+)
+def test_the_address_that_was_signed_begins_as_a_trusted_proxy_says(
+    tmp_path: Path, proxies: str, said: list[str], scheme: str
+) -> None:
+    with inside(tmp_path, ADDRESSED % proxies) as receiver:
+        url = f"{scheme}://localhost/webhooks/addressed?a=%20b"
+        signature = hmac.new(sender.SECRET.encode(), url.encode() + b"{}", hashlib.sha256).hexdigest()
+        headers = [("X-Signature", signature), *(("X-Forwarded-Proto", one) for one in said)]
+        assert send(receiver, b"{}", headers, "/webhooks/addressed?a=%20b").status == 200
+
+
+def test_a_delivery_whose_sender_went_away_is_stored_and_counted(tmp_path: Path) -> None:
+    body = sender.stripe_event("evt_gone")
+    with inside(tmp_path) as receiver:
+        with closing(sqlite3.connect(receiver.file, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with wire(receiver.port) as connection:
+                connection.send(request(PATH, body, sender.stripe(body)))
+                assert get(receiver.port, "/healthz").status == 200
+        until(lambda: stored(receiver, "evt_gone"), what="the event")
+        metrics = 'postern_events_total{source="stripe",status="accepted"} 1.0'
+        until(lambda: metrics in get(receiver.port, "/metrics").body.decode(), what="the count")
+
+
 # ── refused: one for each attack ──
 
 

@@ -1,8 +1,10 @@
 """A whole `postern serve`: what happens to deliveries while its store is in trouble, and how it starts and ends."""
 
 import ctypes
+import os
 import resource
 import shutil
+import signal
 import sqlite3
 import time
 from contextlib import closing
@@ -10,10 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import sender
+from tests.conformance.conftest import make_tables
+from tests.support import sender, services
 from tests.support.inside import PATH, STRIPE
 from tests.support.postern import Postern, serving, write_project
 from tests.support.rows import count, rows
+from tests.support.servers import PostgresqlServer
 from tests.support.until import until
 from tests.support.wire import Answer, get, post
 
@@ -174,6 +178,27 @@ def test_a_store_that_is_locked_stops_the_start_in_three_lines(folder: Path) -> 
     printed = [line["message"] for line in again.lines()[told:] if line["message"].startswith(("postern: ", "  "))]
     assert printed[:2] == ["postern: the store cannot be written: database is locked", f"  at {postern.store}"]
     assert len(printed) == 3
+
+
+def test_a_database_that_stands_still_does_not_keep_the_process(folder: Path) -> None:
+    with services.installed(PostgresqlServer) as server:
+        make_tables(server.url)
+        postern = Postern(folder, {"POSTERN_STORE__URL": server.url})
+        frozen: list[int] = []
+        try:
+            postern.ready()
+            found = rows(server.url, "SELECT pid FROM pg_stat_activity WHERE application_name = 'postern'")
+            frozen += [pid for (pid,) in found if pid > 1]
+            for pid in frozen:
+                os.kill(pid, signal.SIGSTOP)
+            started = time.monotonic()
+            assert postern.stop() == 1
+            assert time.monotonic() - started < 12
+            assert "the store does not answer" in postern.lines()[-1]["message"]
+        finally:
+            for pid in frozen:
+                os.kill(pid, signal.SIGCONT)
+            postern.kill()
 
 
 def test_two_servers_on_one_store_share_its_events(folder: Path) -> None:

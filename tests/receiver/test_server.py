@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -120,6 +121,15 @@ def test_what_came_before_a_malformed_request_still_gets_its_own_answer(receiver
         connection.send(whole() + whole() + b"BAD\r\n\r\n")
         assert [connection.answer().status, connection.answer().status] == [200, 200]
         assert connection.ended()
+
+
+def test_what_follows_an_answer_that_closes_is_not_looked_at(receiver: Inside) -> None:
+    following = sender.stripe_event("evt_following")
+    with wire(receiver.port) as connection:
+        connection.send(whole().replace(HOST, b"") + request(PATH, following, sender.stripe(following)))
+        assert (connection.answer().status, connection.ended()) == (400, True)
+    assert ask(receiver.port, whole()).status == 200  # the store writes in the order in which it was given
+    assert rows(receiver.file, "SELECT id FROM event WHERE external_id = 'evt_following'") == []
 
 
 def test_what_is_malformed_before_it_is_a_request_is_counted(tmp_path: Path) -> None:
@@ -265,6 +275,66 @@ def test_pipelined_requests_are_answered_in_order(receiver: Inside) -> None:
     stored = rows(receiver.file, "SELECT external_id FROM event WHERE external_id LIKE 'evt_pipe_%' ORDER BY id")
     assert stored == [(f"evt_pipe_{number}",) for number in range(20)]
     assert ids == sorted(set(ids))
+
+
+def test_a_pipelined_delivery_whose_body_comes_later_is_read_on(receiver: Inside) -> None:
+    head, _, body = whole().partition(b"\r\n\r\n")
+    for first_part in (b"", body[:10]):
+        with wire(receiver.port) as connection:
+            connection.send(whole() + head + b"\r\n\r\n" + first_part)
+            assert connection.answer().status == 200
+            connection.send(body[len(first_part) :])
+            assert connection.answer().status == 200
+
+
+def test_a_pipelined_delivery_that_expects_100_continue_is_read_on(receiver: Inside) -> None:
+    head, body = expecting()
+    with wire(receiver.port) as connection:
+        connection.send(whole() + head)
+        assert connection.answer().status == 200
+        assert connection.answer(head=True).status == 100
+        connection.send(body)
+        assert connection.answer().status == 200
+
+
+def test_thousands_of_pipelined_refusals_are_answered_one_by_one(receiver: Inside) -> None:
+    with wire(receiver.port) as connection:
+        connection.send(whole() + request("/webhooks/nope", b"{}") * 2000 + whole())
+        assert connection.answer().status == 200
+        assert {connection.answer().status for _ in range(2000)} == {404}
+        assert connection.answer().status == 200
+
+
+def test_who_does_not_read_its_answers_is_read_no_further(receiver: Inside) -> None:
+    asked = request("/webhooks/nope?" + "x" * 2000) * 100
+    with wire(receiver.port) as connection:
+        taken = 0
+        while taken < 500 and connection.may_send():
+            connection.send(asked)
+            taken += 1
+        assert taken < 500
+        assert {connection.answer().status for _ in range(100 * taken)} == {404}
+        connection.send(whole())
+        assert connection.answer().status == 200
+
+
+def test_a_refusal_of_a_whole_request_keeps_its_connection(receiver: Inside) -> None:
+    with wire(receiver.port) as connection:
+        connection.send(whole().replace(b"/stripe", b"/nope"))
+        answer = connection.answer()
+        assert (answer.status, answer.closes) == (404, False)
+        connection.send(whole())
+        assert connection.answer().status == 200
+
+
+def test_a_connection_is_closed_when_it_was_idle_for_long_and_not_before(tmp_path: Path) -> None:
+    with inside(tmp_path, limits=Limits(idle_s=0.3)) as receiver, wire(receiver.port) as connection:
+        started = time.monotonic()
+        while time.monotonic() < started + 0.6:
+            connection.send(whole())
+            assert connection.answer().status == 200
+        assert connection.ended()
+        assert time.monotonic() > started + 0.9
 
 
 def test_http_1_0_is_served_and_its_connection_closed(receiver: Inside) -> None:

@@ -95,6 +95,7 @@ def test_relative_paths_start_at_the_files_folder_wherever_one_stands(folder: Pa
 def test_an_absolute_sqlite_path_and_a_postgresql_url_stay_as_they_are(read: Read) -> None:
     assert read('[store]\nurl = "sqlite:////var/lib/p.db"').store.url == "sqlite:////var/lib/p.db"
     assert read('[store]\nurl = "postgresql://u:p@h/db"').store.url == "postgresql://u:p@h/db"
+    assert read('[store]\nurl = "postgres://u:p@h/db"').store.url == "postgres://u:p@h/db"
 
 
 def test_a_named_file_that_does_not_exist_is_an_error(folder: Path) -> None:
@@ -275,6 +276,12 @@ def test_an_unknown_key_is_told_wherever_it_stands(fail: Fail, toml: str, text: 
     assert fail(toml.replace(",\n ", ",")).startswith(text)
 
 
+NO_STORE = (
+    "[store] url: must be sqlite:///PATH or postgresql://…\n"
+    "  Write sqlite:///postern.db for a file, or postgresql://USER:PASSWORD@HOST:5432/DATABASE"
+)
+
+
 @pytest.mark.parametrize(
     ("toml", "text"),
     [
@@ -295,12 +302,13 @@ def test_an_unknown_key_is_told_wherever_it_stands(fail: Fail, toml: str, text: 
         ("[worker]\nlease_s = nan", "[worker] lease_s: must be greater than 0"),
         ('[worker]\nlease_s = "soon"', "[worker] lease_s: must be a number"),
         ("[worker]\nretry_factor = 0.9", "[worker] retry_factor: must be greater than or equal to 1"),
-        ('[store]\nurl = "mysql://h/d"', "[store] url: must be sqlite:///PATH or postgresql://…"),
-        ('[store]\nurl = "sqlite://"', "[store] url: must be sqlite:///PATH or postgresql://…"),
-        ('[store]\nurl = "sqlite:///:memory:"', "[store] url: must be sqlite:///PATH or postgresql://…"),
+        ('[store]\nurl = "mysql://h/d"', NO_STORE),
+        ('[store]\nurl = "sqlite://"', NO_STORE),
+        ('[store]\nurl = "sqlite:///:memory:"', NO_STORE),
         (
             '[queue]\nurl = "kafka://h"',
-            "[queue] url: must be memory://, redis://… (rediss) or amqp://… (amqps)",
+            "[queue] url: must be memory://, redis://… (rediss) or amqp://… (amqps)\n"
+            "  Write redis://HOST:6379/0 or amqp://USER:PASSWORD@HOST:5672, or leave it out: the worker is inside then",
         ),
         ('\npublic_url = "hooks.example.com"', "public_url: must be http://HOST… or https://HOST…"),
         (

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 from receiver import server
 from receiver.api.probes import WorkerStatus
 from receiver.app import create_app
-from receiver.ingest import Limits
+from receiver.ingest import Intake, Limits
 from receiver.metrics import Metrics
 from receiver.settings import load
 from receiver.sources import build_sources
@@ -48,7 +48,7 @@ def inside(
     apps = create_app(settings, store, build_sources(settings), Metrics(), worker, limits)
     admin = None if settings.server.admin_port is None else listen(apps.admin, limits)
     try:
-        with listen(apps.public, limits) as port:
+        with listen(apps.public, limits, apps.intake, settings.server.trusted_proxies) as port:
             if admin is None:
                 yield Inside(port, None, store, root / "postern.db")
             else:
@@ -59,11 +59,13 @@ def inside(
 
 
 @contextmanager
-def listen(app: ASGIApp, limits: Limits) -> Iterator[int]:
+def listen(
+    app: ASGIApp, limits: Limits, intake: Intake | None = None, trusted_proxies: Sequence[str] = ()
+) -> Iterator[int]:
     """Serve an application from a thread; the port."""
     listener = server.bind("127.0.0.1", 0)
     port: int = listener.getsockname()[1]
-    serving = server.server(app, (), limits)
+    serving = server.server(app, trusted_proxies, limits, intake=intake)
     thread = threading.Thread(target=lambda: asyncio.run(serving._serve([listener])), name="inside")
     thread.start()
     try:

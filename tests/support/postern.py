@@ -1,4 +1,4 @@
-"""`postern serve` as users start it: a process of its own, on a free port, in the folder of a test."""
+"""`postern serve` and `postern worker` as users start them: processes of their own, in the folder of a test."""
 
 import json
 import os
@@ -6,7 +6,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -30,13 +30,21 @@ def write_project(root: Path, config: str, handlers: str = "") -> None:
 class Postern:
     """One process. Whoever started it ends it: use `serving`, or `stop` or `kill`."""
 
-    def __init__(self, root: Path, environ: Mapping[str, str], before_exec: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        environ: Mapping[str, str],
+        before_exec: Callable[[], None] | None = None,
+        command: Sequence[str] = ("serve",),
+    ) -> None:
         self.store = root / "postern.db"
+        url = environ.get("POSTERN_STORE__URL", "")
+        self._database = url if url.startswith("postgresql:") else self.store
         self._log = root / "postern.log"
         self._seen = len(self.lines())
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "receiver", "serve"],
+                [sys.executable, "-m", "receiver", *command],
                 cwd=root, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=before_exec,  # noqa: PLW1509
                 env={**os.environ, **ANY_PORT, "PYTHONPATH": str(REPOSITORY), **environ},
             )  # fmt: skip
@@ -67,6 +75,11 @@ class Postern:
     def port(self) -> int:
         return int(self.url.rpartition(":")[2])
 
+    def signal(self, number: signal.Signals) -> None:
+        """To this process only, while it is our child."""
+        assert self.alive, f"it ended with {self.code}"
+        self._process.send_signal(number)
+
     def ready(self) -> "Postern":
         """Wait until it is ready for deliveries."""
         port = self.port
@@ -95,7 +108,7 @@ class Postern:
     def _url(self) -> str:
         assert self.alive, f"it ended with {self.code}: {self.lines()[self._seen :]}"
         try:
-            found = rows(self.store, "SELECT url FROM process WHERE role = 'receiver' AND pid = ?", self.pid)
+            found = rows(self._database, "SELECT url FROM process WHERE role = 'receiver' AND pid = ?", self.pid)
         except sqlite3.OperationalError:  # no file or no tables yet
             return ""
         return str(found[0][0]) if found else ""
@@ -122,6 +135,52 @@ def serving(
 ) -> Iterator[Postern]:
     """A ready `postern serve` of the project in `root`; it must still be alive at the end, and end with 0."""
     process = Postern(root, environ or {}, before_exec)
+    try:
+        yield process.ready()
+        assert process.stop() == 0, process.lines()[-20:]
+    finally:
+        process.kill()
+
+
+class PosternWorker(Postern):
+    """One `postern worker`, with its children. Whoever started it ends it: use `working`, or `stop` or `kill`."""
+
+    def __init__(self, root: Path, environ: Mapping[str, str], processes: int = 1) -> None:
+        super().__init__(root, environ, command=("worker", "--processes", str(processes)))
+        self._processes = processes
+
+    def ready(self) -> "PosternWorker":
+        """Wait until all its children have said in the store that they work, or why they do not."""
+        until(lambda: len(self.working()) == self._processes, what=f"{self._processes} workers")
+        return self
+
+    def children(self) -> set[int]:
+        """The processes that it has started, as the system knows them; none once it has ended."""
+        return {int(pid) for file in _tasks(self.pid) for pid in file.read_text().split()} if self.alive else set()
+
+    def working(self) -> set[int]:
+        """Its children that stand in the store."""
+        assert self.alive, f"it ended with {self.code}: {self.lines()[self._seen :]}"
+        found = rows(self._database, "SELECT pid FROM process WHERE role = 'worker' AND stopped_at IS NULL")
+        return {pid for (pid,) in found} & self.children()
+
+
+def _tasks(pid: int) -> Iterator[Path]:
+    return Path(f"/proc/{pid}/task").glob("*/children")
+
+
+def is_alive(pid: int) -> bool:
+    """Whether there is such a process, and it is no mere name in the table."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] not in "ZX"
+    except OSError:
+        return False
+
+
+@contextmanager
+def working(root: Path, environ: Mapping[str, str] | None = None, processes: int = 1) -> Iterator[PosternWorker]:
+    """A `postern worker` of the project in `root`, at work; it must still be alive at the end, and end with 0."""
+    process = PosternWorker(root, environ or {}, processes)
     try:
         yield process.ready()
         assert process.stop() == 0, process.lines()[-20:]

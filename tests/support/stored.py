@@ -10,12 +10,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from receiver.schemes import Identity
-from receiver.store import Store, intake, processes, runs, schema, steps
+from receiver.store import Store, intake, processes, runs, schema
 from receiver.store.activity import Refusal
 from receiver.store.ids import number, text
 from receiver.store.intake import Arrival
 from receiver.store.processes import HandlerOffer
 from receiver.store.runs import Claimed, Verdict
+from receiver.store.sqlite import SqliteDatabase
+from tests.support import ledger
 
 DAY_US = 86_400_000_000
 SUCCEEDED = Verdict("succeeded")
@@ -63,7 +65,8 @@ class Stored:
 
     def finish(self, run: Claimed, verdict: Verdict) -> None:
         if verdict.code == "ambiguous":  # what makes it so
-            self.store.write_from_thread(lambda tx: steps.intend(tx, run, "pay", 0, "key", b"POST bank /pay\n\n"))
+            request = b"POST bank /pay\n\n"
+            self.store.write_from_thread(lambda tx: ledger.intend(tx, run, "pay", 0, "key", request))
         self.store.write_from_thread(lambda tx: runs.finish(tx, run, verdict))
 
     def worker(self, *offers: HandlerOffer, trouble: str | None = None) -> int:
@@ -104,7 +107,7 @@ def _empty() -> bytes:
     """Migrations cost a tenth of a second: they run once."""
     with TemporaryDirectory() as folder:
         path = Path(folder, "postern.db")
-        schema.upgrade(path)
+        schema.upgrade(SqliteDatabase(str(path)))
         return path.read_bytes()
 
 
@@ -113,7 +116,7 @@ def stored(folder: Path) -> Iterator[Stored]:
     """A new store in `folder`, at the place where a configuration without [store] has it."""
     path = folder / "postern.db"
     path.write_bytes(_empty())
-    store = Store(str(path), durable=False)
+    store = Store(SqliteDatabase(str(path), durable=False))
     try:
         yield Stored(store)
     finally:
@@ -123,3 +126,42 @@ def stored(folder: Path) -> Iterator[Stored]:
 def steady(printed: str) -> str:
     """The same at any time: times become one, of the same length."""
     return re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", "2030-01-01T00:00:00", re.sub(r"\.\d{3}Z", ".000Z", printed))
+
+
+GONE = ("a_b", "ab", "Book", "été", "\U0001f4b6", "\uff21")
+"""Names of handlers that PostgreSQL's languages, UTF-8 and UTF-16 sort each in their own way."""
+
+
+def fill(shop: Stored) -> None:
+    """Some of everything that a store can hold, left by processes that have stopped. A run of `soon` is due."""
+    for process in (shop.receiver("http://localhost:8000"), shop.worker(*map(offer, GONE))):
+        shop.store.process_stopped(process)
+    shop.arrive("evt_unhandled")
+    shop.claim()
+    shop.arrive("evt_ended", body=b'{"name": "\xc3\xa9"}')
+    shop.work(
+        book=SUCCEEDED,
+        notify=Verdict("dropped", reason="anonymous \U0001f4b6"),
+        bill=Verdict("parked", "refused", "422\nno: é"),
+        pay=Verdict("parked", "ambiguous", "sent, and no answer"),
+        later=Verdict("waiting", "upstream", "503", wait_s=3600.0, failure=True),
+    )
+    shop.arrive("evt_running", source="a-b")
+    _begin_step(shop, *shop.claim("post"))
+    shop.arrive("evt_waiting", "order.paid", "a_b", bytes(range(256)))
+    shop.work(soon=Verdict("waiting", "upstream", "503", failure=True))
+    _fill_unrouted(shop)
+    shop.refuse(claimed_ago_s=400)
+    shop.refuse("timestamp_stale", "a_b", bytes(range(256)), size_bytes=1 << 40)
+
+
+def _begin_step(shop: Stored, run: Claimed) -> None:
+    intend = shop.store.write_from_thread(lambda tx: ledger.intend(tx, run, "post", 0, "key", b"POST\0\xff"))
+    shop.store.write_from_thread(lambda tx: ledger.conclude(tx, intend, "done", 201, b"x: y", b"\0\xff"))
+
+
+def _fill_unrouted(shop: Stored) -> None:
+    for body in (b'{"n": 1}', b'{"n": 1}', b""):
+        shop.arrive("evt_again", source="ab", body=body)
+    for ago_s in (2 * DAY_US / 1e6, 0.0):
+        shop.arrive("sha256:same", source="ab", ago_s=ago_s, vendor_id=False)

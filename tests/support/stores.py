@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from receiver.schemes import Identity
 from receiver.store import schema
 from receiver.store.intake import Arrival
+from receiver.store.sqlite import SqliteDatabase
 
 HOUR_US = 3600 * 1_000_000
 
@@ -17,7 +18,7 @@ HOUR_US = 3600 * 1_000_000
 def _empty() -> bytes:
     with TemporaryDirectory() as folder:
         path = Path(folder, "empty.db")
-        schema.upgrade(path)
+        schema.upgrade(SqliteDatabase(str(path)))
         return path.read_bytes()
 
 

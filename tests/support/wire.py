@@ -45,6 +45,10 @@ class Wire:
     def send(self, data: bytes) -> None:
         self._socket.sendall(data)
 
+    def may_send(self, within_s: float = 1.0) -> bool:
+        """Whether the other side takes more in that time."""
+        return bool(select.select([], [self._socket], [], within_s)[1])
+
     def half_close(self) -> None:
         self._socket.shutdown(socket.SHUT_WR)
 

@@ -1,7 +1,7 @@
 """Run by Alembic. The connection comes from `receiver.store.schema`; there is no offline mode."""
 
 from alembic import context
-from sqlalchemy import event
+from sqlalchemy import event, text
 from sqlmodel import SQLModel
 
 import receiver.store.models  # noqa: F401  the tables register themselves
@@ -23,4 +23,6 @@ if engine is not None and engine.dialect.name == "sqlite":
 with engine.connect() as connection:
     context.configure(connection=connection, target_metadata=SQLModel.metadata, render_as_batch=True)
     with context.begin_transaction():
+        if connection.dialect.name == "postgresql":  # two that upgrade at once: the second finds nothing to do
+            connection.execute(text("SELECT pg_advisory_xact_lock(7093462125)"))
         context.run_migrations()

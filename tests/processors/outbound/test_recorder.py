@@ -13,7 +13,7 @@ from processors.errors import Ended, LeaseLost
 from processors.outbound.keys import idempotency_key
 from processors.outbound.ledger import Todo
 from processors.outbound.recorder import Recorder
-from receiver.store import Transaction, runs, steps
+from receiver.store import Store, Transaction, runs, steps
 from receiver.store.ids import text
 from receiver.store.runs import Claimed, Verdict
 from tests.processors.bench import Bench, a_bench
@@ -183,6 +183,26 @@ def test_who_has_no_lease_writes_nothing(how: str, bench: Bench) -> None:
     assert contents(bench) == before
 
 
+def test_steps_begun_in_one_commit_have_each_its_own_answer(bench: Bench) -> None:
+    """The second has no lease any more, the third was begun before, the fourth has its recorded answer."""
+    ours, lost, open_, done = (claimed(bench) for _ in range(4))
+    bench.write(lambda tx: runs.finish(tx, lost, Verdict("succeeded")))
+
+    async def begin(run: Claimed) -> tuple[Todo, steps.StepRow]:
+        return await Recorder(bench.store, run).begin("a", b"x", named=False, repeatable=lambda _: True)
+
+    async def work() -> list[Any]:
+        await begin(open_)
+        await Recorder(bench.store, done).conclude((await begin(done))[1], "done", 201, b"{}", b"body")
+        return await asyncio.gather(*map(begin, (ours, lost, open_, done)), return_exceptions=True)
+
+    first, second, third, fourth = asyncio.run(work())
+    assert isinstance(second, LeaseLost)
+    assert [todo for todo, _ in (first, third, fourth)] == [Todo.INTEND, Todo.REPEAT, Todo.ANSWER]
+    assert (fourth[1].status, fourth[1].body) == (201, b"body")
+    assert bench.steps("state, sends") == [("open", 2), ("done", 1), ("open", 1)]
+
+
 def test_a_store_that_fails_records_no_intent_and_says_so(bench: Bench) -> None:
     run = claimed(bench)
 
@@ -200,3 +220,57 @@ def test_a_store_that_fails_records_no_intent_and_says_so(bench: Bench) -> None:
 
     with_recorder(bench, run, use)
     assert bench.steps("name, sends") == [("a", 1)]
+
+
+# ── a commit that happened, but was not answered ──
+
+
+class Unanswered:
+    """A store that commits, says that it did not, and commits again when asked again."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def insist(self, op: Any) -> Any:
+        await self._store.insist(op)
+        return await self._store.insist(op)
+
+
+def test_an_intent_whose_commit_was_not_answered_is_still_one_that_was_not_sent(bench: Bench) -> None:
+    run = claimed(bench)
+
+    async def begin() -> tuple[Todo, steps.StepRow]:
+        recorder = Recorder(Unanswered(bench.store), run)  # type: ignore[arg-type]
+        return await recorder.begin("a", b"bytes", named=False, repeatable=lambda _: False)
+
+    todo, row = asyncio.run(begin())
+    assert (todo, row.state, row.sends) == (Todo.INTEND, "open", 1)
+    assert bench.steps("state, sends") == [("open", 1)]
+
+
+def test_a_repeat_whose_commit_was_not_answered_is_counted_once_and_tells_what_was_found(bench: Bench) -> None:
+    run = claimed(bench)
+
+    async def use(recorder: Recorder) -> None:
+        _, row = await recorder.begin("a", b"bytes", named=False, repeatable=lambda _: False)
+        await recorder.conclude(row, "refused", 422)
+
+    with_recorder(bench, run, use)
+
+    async def again() -> tuple[Todo, steps.StepRow]:
+        recorder = Recorder(Unanswered(bench.store), run)  # type: ignore[arg-type]
+        return await recorder.begin("a", b"bytes", named=False, repeatable=lambda _: False)
+
+    todo, row = asyncio.run(again())
+    assert (todo, row.state, row.sends) == (Todo.REPEAT, "refused", 2)
+    assert bench.steps("state, sends") == [("open", 2)]
+
+
+@pytest.mark.parametrize(
+    "name", ["x" * 501, "nothing: \x00", "half: \ud800", "two\nlines"], ids=["long", "nul", "half", "lines"]
+)
+def test_a_name_that_no_database_could_find_again_is_the_author_s_mistake(name: str, bench: Bench) -> None:
+    recorder = Recorder(bench.store, claimed(bench))
+    with pytest.raises(ValueError, match="give step="):
+        recorder.name(name, "default")
+    assert recorder.name("x" * 500, "default") == "x" * 500

@@ -21,6 +21,12 @@ from tests.support.upstream import upstream
 
 names = st.text(alphabet="abcXYZ-09", min_size=1, max_size=8)
 values = st.text(alphabet=[chr(code) for code in range(33, 127)], max_size=8)
+texts = st.text(st.characters(exclude_categories=["Cs"]))
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | texts,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
+    max_leaves=8,
+)
 
 
 @given(st.sampled_from(["POST", "PUT"]), st.dictionaries(names, values, max_size=3), st.binary(max_size=40))
@@ -60,6 +66,24 @@ def test_no_path_leads_to_another_host(path: str, tmp_path: Path) -> None:
 def test_what_cannot_stand_in_a_header_is_refused_before_anything_is_recorded(name: str, value: str) -> None:
     with pytest.raises(ValueError, match="cannot stand in a header"):
         make_call("ledger", "POST", "/", headers={name: value})
+
+
+@given(json_values.filter(lambda value: value is not None))
+def test_json_is_the_bytes_that_earlier_versions_recorded(value: Any) -> None:
+    assert make_call("ledger", "POST", "/", json_value=value).content == httpx.Request("POST", "/", json=value).read()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), {"a": {1, 2}}])
+def test_what_is_no_json_is_refused_before_anything_is_recorded(value: Any) -> None:
+    with pytest.raises((ValueError, TypeError)):
+        make_call("ledger", "POST", "/", json_value=value)
+
+
+def test_content_goes_before_a_form_and_a_form_before_json() -> None:
+    both = make_call("ledger", "POST", "/", json_value={"a": 1}, data={"b": "2"})
+    assert (both.content, both.headers) == (b"b=2", (("Content-Type", "application/x-www-form-urlencoded"),))
+    assert make_call("ledger", "POST", "/", json_value={"a": 1}, content=b"c").content == b"c"
+    assert make_call("ledger", "POST", "/").content == b""
 
 
 def test_a_body_brings_its_own_content_type_unless_one_is_given() -> None:
@@ -135,6 +159,43 @@ def test_a_real_upstream_is_reached(tmp_path: Path) -> None:
         assert (answered.response.status, answered.response.json()) == (201, {"id": "entry_1"})
         [call] = real.calls
     assert (call.method, call.path, call.key, call.body) == ("POST", "/entries", "k", b'{"a":1}')
+
+
+def test_a_connection_that_its_server_closed_meanwhile_costs_no_call(tmp_path: Path) -> None:
+    closed = threading.Semaphore(0)
+
+    def serve(listener: socket.socket) -> None:
+        for _ in range(2):
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            closed.release()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = threading.Thread(target=serve, args=[listener])
+        server.start()
+        settings = settings_of(tmp_path, f'[apis.ledger]\nbase_url = "http://127.0.0.1:{listener.getsockname()[1]}"')
+
+        async def work() -> list[Sent | None]:
+            upstreams = Upstreams(settings)
+            sent, call = [], make_call("ledger", "POST", "/")
+            for _ in range(2):
+                sent.append((await upstreams.get("ledger").send(call, key=None, correlation="")).sent)
+                await asyncio.to_thread(closed.acquire)
+            await upstreams.aclose()
+            return sent
+
+        assert asyncio.run(work()) == [None, None]
+        server.join()
+
+
+def test_the_proxy_of_the_environment_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bytes] = []
+    with accepting(lambda connection: asked.append(connection.recv(65536))) as port:
+        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{port}")
+        send(tmp_path, None, make_call("ledger", "POST", "/x"), address="http://ledger.test")
+    assert asked[0].startswith(b"POST http://ledger.test/x HTTP/1.1\r\n")
 
 
 def test_a_closed_port_was_sent_nothing(tmp_path: Path) -> None:

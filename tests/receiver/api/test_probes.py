@@ -3,13 +3,14 @@
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from receiver.app import create_app
 from receiver.ingest import Limits
 from receiver.metrics import Metrics
 from receiver.settings import load
-from receiver.store import open_store
+from receiver.store import open_store, processes
 from tests.support import sender
 from tests.support.inside import PATH, inside, listen
 from tests.support.wire import get, post
@@ -59,6 +60,14 @@ def test_a_failed_worker_is_shown_and_does_not_make_it_red(tmp_path: Path) -> No
         assert (
             "postern_worker_trouble{trouble=\"the handler module 'shop' does not import (shop.py:3)\"} 1.0" in metrics
         )
+
+
+def test_the_live_workers_are_counted_wherever_they_are(tmp_path: Path) -> None:
+    with inside(tmp_path) as receiver:
+        assert "\npostern_workers 0.0\n" in get(receiver.port, "/metrics").body.decode()
+        for role in ("worker", "worker", "receiver"):
+            receiver.store.write_from_thread(partial(processes.register, role=role))
+        assert "\npostern_workers 2.0\n" in get(receiver.port, "/metrics").body.decode()
 
 
 def test_while_it_drains_it_is_not_ready(tmp_path: Path) -> None:

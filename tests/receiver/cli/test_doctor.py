@@ -5,10 +5,14 @@ import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from socket import gethostname
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
+from receiver.cli.checks import _reason
 from tests.receiver.cli.conftest import Ended, Serving
+from tests.support.servers import free_port
+from tests.support.services import new_redis
 from tests.support.stored import Stored, offer, stored
 from tests.support.until import until
 from tests.support.wire import get
@@ -109,6 +113,19 @@ def test_while_postern_serves_all_is_well_and_the_port_is_its_own(
     assert checks["clock"][0][1].endswith("and the store holds nothing later")
 
 
+def test_with_a_broker_it_is_asked_to_take_a_hint_and_a_worker_has_its_own_command(folder: Path, typed: Typed) -> None:
+    nowhere = f"redis://:secret@127.0.0.1:{free_port()}/0"
+    checks = found(typed, folder, POSTERN_QUEUE__URL=nowhere)
+    [(state, text, _)] = checks["queue"]
+    assert state == "warn"
+    shown, port = nowhere.replace("secret", "…"), urlsplit(nowhere).port
+    why = f"Error 111 connecting to 127.0.0.1:{port}. Connection refused."
+    assert text == f"{shown} takes no hint ({why}): work waits up to a second until it is found"
+    assert checks["worker"] == [("warn", "none is running", "Type postern worker")]
+    with new_redis() as url:
+        assert found(typed, folder, POSTERN_QUEUE__URL=url)["queue"] == [("ok", f"{url} takes hints", "")]
+
+
 def test_a_configuration_that_is_wrong_ends_it(folder: Path, typed: Typed) -> None:
     (folder / "postern.toml").write_text("[server]\nprt = 1\n")
     said = ("fail", "postern.toml:2: unknown key 'prt' in [server]", "Did you mean 'port'?")
@@ -160,11 +177,40 @@ def test_a_store_that_cannot_be_read_or_made_fails(folder: Path, typed: Typed) -
     ]
 
 
+def test_while_the_store_is_away_it_does_not_guess_who_is_alive(
+    folder: Path, port: int, typed: Typed, serve: Callable[..., Serving]
+) -> None:
+    nowhere = f"postgresql://u:hidden@127.0.0.1:{free_port()}/shop"
+    not_known = {"processes": [("warn", "not known while the store cannot be read", "")]}
+    checks = found(typed, folder, POSTERN_STORE__URL=nowhere)
+    assert checks["store"][0][1].startswith("the store cannot be reached: ")
+    assert checks["port"] == [("ok", f"{port} is free", "")]
+    assert {name: said for name, said in checks.items() if name in ("processes", "receiver", "worker")} == not_known
+    serve(folder, "--port", str(port)).listening()
+    checks = found(typed, folder, POSTERN_STORE__URL=nowhere)
+    assert checks["port"] == [("ok", f"{port} is our own receiver's", "")]
+
+
+def test_while_the_store_is_away_a_port_that_no_postern_answers_at_fails(folder: Path, port: int, typed: Typed) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", port))
+        nowhere = f"postgresql://127.0.0.1:{free_port()}/shop"
+        [(state, text, _)] = found(typed, folder, POSTERN_STORE__URL=nowhere)["port"]
+    assert (state, text.partition(":")[0]) == ("fail", "cannot listen on 127.0.0.1")
+
+
+@pytest.mark.parametrize("password", ["p-w", "p%20w"])
+def test_the_reason_of_a_queue_never_holds_its_password(password: str) -> None:
+    said = f"no redis://u:{password}@h/0, {password}, {unquote(password)}\nand more"
+    assert _reason(OSError(said), f"redis://u:{password}@h/0") == "no redis://u:…@h/0, …, …"
+    assert _reason(TimeoutError(), "redis://h") == "TimeoutError"
+
+
 def test_a_store_that_somebody_keeps_locked_fails(folder: Path, shop: Stored, typed: Typed) -> None:
     held: list[dict[str, list[tuple[str, str, str]]]] = []
     shop.store.write_from_thread(lambda tx: held.append(found(typed, folder)))
     [(state, text, _)] = held[0]["store"]
-    assert (state, text) == ("fail", f"the store cannot be written: database is locked (sqlite:///{folder}/postern.db)")
+    assert (state, text) == ("fail", f"the store cannot be written: database is locked ({folder}/postern.db)")
 
 
 def test_a_clock_that_went_back_fails(folder: Path, shop: Stored, typed: Typed) -> None:

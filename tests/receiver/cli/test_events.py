@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from receiver.store import steps
 from receiver.store.runs import Claimed, Verdict
 from tests.receiver.cli.conftest import Ended, environment
+from tests.support import ledger
 from tests.support.stored import SUCCEEDED, Stored, offer, steady, stored
 
 Typed = Callable[..., Ended]
@@ -210,8 +210,9 @@ def test_the_story_of_an_event_is_told_in_its_order(tmp_path: Path, shop: Stored
 
 def record(shop: Stored, run: Claimed, state: str, status: int | None) -> None:
     name = "POST ledger /entries"
-    step = shop.store.write_from_thread(lambda tx: steps.intend(tx, run, name, 0, "key-1", b"POST /entries\n\n"))
-    shop.store.write_from_thread(lambda tx: steps.conclude(tx, step, state, status, b"{}", b""))
+    request = b"POST /entries\n\n"
+    step = shop.store.write_from_thread(lambda tx: ledger.intend(tx, run, name, 0, "key-1", request))
+    shop.store.write_from_thread(lambda tx: ledger.conclude(tx, step, state, status, b"{}", b""))
 
 
 PLACE = "book (/shop/webhooks.py:7)"

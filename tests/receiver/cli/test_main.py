@@ -50,9 +50,8 @@ def test_wrong_use_is_told_with_the_nearest_there_is(arguments: str, said: str, 
     assert (ended.code, ended.out, ended.err) == (2, "", said)
 
 
-@pytest.mark.parametrize("arguments", ["worker --processes 3", "runs resolve run_1 --as done"])
-def test_a_command_that_is_not_built_yet_says_so(arguments: str, tmp_path: Path, typed: Typed) -> None:
-    ended = typed(tmp_path, *arguments.split())
+def test_a_command_that_is_not_built_yet_says_so(tmp_path: Path, typed: Typed) -> None:
+    ended = typed(tmp_path, "runs", "resolve", "run_1", "--as", "done")
     assert (ended.code, ended.out) == (2, "")
     assert "is not built yet\n" in ended.err
 

@@ -9,9 +9,11 @@ import pytest
 
 from receiver.cli.outgoing import new_id
 from receiver.fixture import find_fixture, fixture_names
+from receiver.http import httpx
 from receiver.settings import load
 from receiver.store import open_store, reads
 from tests.receiver.cli.conftest import REPOSITORY, Ended, Serving
+from tests.support.until import until
 
 Typed = Callable[..., Ended]
 Serve = Callable[..., Serving]
@@ -232,6 +234,30 @@ def test_it_does_not_wait_for_what_will_not_happen_soon(tmp_path: Path, serve: S
     serve(tmp_path).listening()
     ended = typed(tmp_path, "send", "stripe/invoice.paid", "--wait", "--json")
     assert (ended.code, ended.rows[0]["event_status"]) == (1, "pending")
+
+
+@pytest.mark.parametrize(
+    ("queue", "handlers", "said"),
+    [
+        ('[queue]\nurl = "redis://127.0.0.1:1/0"\n', "", "no worker is running\n  Type postern worker\n"),
+        ("", "import not_there\n", "the worker does nothing: the handler module 'later' does not import"),
+    ],
+)
+def test_it_says_once_that_nobody_works_and_waits_on(
+    tmp_path: Path, serve: Serve, typed: Typed, monkeypatch: pytest.MonkeyPatch, queue: str, handlers: str, said: str
+) -> None:
+    monkeypatch.setattr("receiver.cli.send.WAIT_S", 1.0)
+    monkeypatch.setattr("receiver.cli.send.IDLE_S", 0.2)
+    config = '[sources.stripe]\npreset = "stripe"\nsecrets = ["literal:x"]\n[handlers]\nmodules = ["later"]\n'
+    (tmp_path / "postern.toml").write_text(config + queue)
+    (tmp_path / "later.py").write_text(handlers)
+    url = serve(tmp_path).listening()
+    until(lambda: httpx.get(f"{url}/readyz").json()["worker"] != "starting")
+    ended = typed(tmp_path, "send", "stripe/invoice.paid", "--wait", "--times", "2")
+    assert ended.code == 1
+    assert ended.err.startswith(f"postern: {said}")
+    assert ended.err.count(said.partition("\n")[0]) == 1
+    assert ended.err.count("is pending, not done") == 2
 
 
 def test_wait_needs_the_store_of_the_receiver(project: Path, typed: Typed) -> None:

@@ -1,5 +1,6 @@
 """`postern status`: one screen that exits 1 as soon as anything needs a person, and says what to type."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from socket import gethostname
@@ -58,7 +59,6 @@ def test_a_new_store_needs_nobody_and_shows_the_configured_sources(tmp_path: Pat
 
 def test_one_screen_tells_of_sources_workers_runs_and_failures(tmp_path: Path, shop: Stored, typed: Typed) -> None:
     shop.receiver("http://127.0.0.1:8000")
-    shop.worker(offer("book"), offer("notify"))
     for number in range(2):
         shop.arrive(f"evt_{number}")
     shop.work(book=REFUSED, notify=SUCCEEDED)
@@ -68,6 +68,7 @@ def test_one_screen_tells_of_sources_workers_runs_and_failures(tmp_path: Path, s
     shop.arrive("evt_3")
     shop.claim()
     shop.refuse()
+    shop.worker(offer("book"), offer("notify"))
     [due] = [row["next_at"][:19] for row in typed(tmp_path, "status", "--json").rows if row.get("next_at")]
     ended = typed(tmp_path, "status")
     process = f"(process {pid(shop)} on {gethostname()}, {__version__})"
@@ -135,6 +136,46 @@ def test_work_that_nobody_is_there_for_needs_a_person(tmp_path: Path, shop: Stor
     assert needed(typed, tmp_path) == [("1 run is waiting, and no worker is alive", "postern serve")]
     shop.worker(offer("book"))
     assert needed(typed, tmp_path) == []
+
+
+def test_a_receiver_that_ended_without_a_word_needs_a_person_and_a_stopped_one_does_not(
+    tmp_path: Path, shop: Stored, typed: Typed
+) -> None:
+    stopped, killed = shop.receiver("http://127.0.0.1:1"), shop.receiver("http://127.0.0.1:2")
+    shop.sql("UPDATE process SET seen_at = seen_at - 60000000 WHERE id = :id", id=killed)
+    assert needed(typed, tmp_path) == []  # the other one lives
+    shop.sql("UPDATE process SET seen_at = seen_at - 90000000 WHERE id = :id", id=stopped)
+    [(said, command)] = needed(typed, tmp_path)
+    assert steady(said) == "no receiver is alive: the last one ended without a word at 2030-01-01T00:00:00Z"
+    assert command == "postern serve"
+    shop.store.process_stopped(stopped)
+    assert needed(typed, tmp_path) == []
+
+
+def test_with_a_broker_a_missing_worker_needs_a_person_even_before_there_is_work(
+    tmp_path: Path, shop: Stored, typed: Typed
+) -> None:
+    (tmp_path / "postern.toml").write_text(f'{CONFIG}\n[queue]\nurl = "redis://127.0.0.1:1/0"\n')
+    assert needed(typed, tmp_path) == [("no worker is alive", "postern worker")]
+    event = shop.arrive()
+    assert needed(typed, tmp_path) == [("1 run is waiting, and no worker is alive", "postern worker")]
+    assert "  postern worker\n" in typed(tmp_path, "events", "explain", event).out
+    shop.worker(offer("book"))
+    assert needed(typed, tmp_path) == []
+
+
+def test_many_workers_that_are_alike_stand_on_one_line(tmp_path: Path, shop: Stored, typed: Typed) -> None:
+    for number in range(4):
+        shop.sql("UPDATE process SET pid = :pid WHERE id = :id", id=shop.worker(offer("book")), pid=number)
+    for _ in range(2):
+        shop.worker(trouble="webhooks.py:3")
+    shop.sql("UPDATE process SET host = 'elsewhere', version = '1'")
+    lines = [line for line in typed(tmp_path, "status").out.splitlines() if line.startswith("worker")]
+    assert [line.partition(f"{os.getpid()}")[0] for line in lines] == [
+        "worker     works  (4 processes: 0, 1, 2, 3 on elsewhere, 1)",
+        "worker     does nothing: webhooks.py:3  (2 processes: ",
+    ]
+    assert [text for text, _ in needed(typed, tmp_path)] == ["a worker does nothing: webhooks.py:3"]
 
 
 def test_what_is_refused_needs_a_person_until_one_is_accepted(tmp_path: Path, shop: Stored, typed: Typed) -> None:

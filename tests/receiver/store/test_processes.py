@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from receiver.serve import Presence
+from receiver.process import Presence
 from receiver.store import open_store, processes
 from tests.support.rows import count, rows
 from tests.support.until import until
@@ -11,7 +11,7 @@ from tests.support.until import until
 def test_who_was_forgotten_while_it_stood_still_is_written_down_again(tmp_path: Path) -> None:
     store = open_store(f"sqlite:///{tmp_path}/postern.db", create=True)
     file = tmp_path / "postern.db"
-    presence = Presence(store, "http://127.0.0.1:1", every_s=0.02)
+    presence = Presence(store, lambda tx: processes.register(tx, "receiver"), every_s=0.02)
     [first] = rows(file, "SELECT id FROM process")
     store.write_from_thread(lambda tx: tx.run("DELETE FROM process"))
     until(lambda: count(file, "process", "role = 'receiver'") == 1, what="the receiver's row")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from receiver.store import Unavailable
-from receiver.store.sqlite import SqliteDatabase, SqliteTransaction, connect
+from receiver.store.sqlite import SqliteConnection, SqliteTransaction, connect
 from tests.support.rows import rows
 from tests.support.stores import new_file
 
@@ -19,13 +19,13 @@ def file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def database(file: Path) -> Iterator[SqliteDatabase]:
+def database(file: Path) -> Iterator[SqliteConnection]:
     """One that looks at its file each time."""
-    with closing(SqliteDatabase(str(file), look_s=0)) as it:
+    with closing(SqliteConnection(str(file), look_s=0)) as it:
         yield it
 
 
-def write(database: SqliteDatabase, name: str) -> None:
+def write(database: SqliteConnection, name: str) -> None:
     database.begin().run("INSERT INTO source (name) VALUES (:name)", name=name)
     database.commit()
 
@@ -37,7 +37,7 @@ def test_every_commit_is_fsynced(file: Path) -> None:
 
 
 def test_a_store_that_has_gone_is_an_outage_and_is_found_again_when_it_is_back(
-    database: SqliteDatabase, file: Path, tmp_path: Path
+    database: SqliteConnection, file: Path, tmp_path: Path
 ) -> None:
     write(database, "before")
     away = file.rename(tmp_path / "away.db")
@@ -51,7 +51,7 @@ def test_a_store_that_has_gone_is_an_outage_and_is_found_again_when_it_is_back(
 
 
 def test_another_file_in_the_store_s_place_is_noticed_before_it_is_used(
-    database: SqliteDatabase, file: Path, tmp_path: Path
+    database: SqliteConnection, file: Path, tmp_path: Path
 ) -> None:
     write(database, "before")
     (tmp_path / "other").mkdir()
@@ -65,7 +65,7 @@ def test_another_file_in_the_store_s_place_is_noticed_before_it_is_used(
 
 
 def test_a_store_that_is_there_is_looked_at_only_now_and_then(file: Path, tmp_path: Path) -> None:
-    with closing(SqliteDatabase(str(file), look_s=3600)) as database:
+    with closing(SqliteConnection(str(file), look_s=3600)) as database:
         write(database, "before")
         file.rename(tmp_path / "away.db")
         write(database, "unnoticed")
@@ -86,10 +86,10 @@ def test_a_store_that_is_there_is_looked_at_only_now_and_then(file: Path, tmp_pa
     ],
 )
 def test_trouble_of_the_store_is_told_from_trouble_with_what_was_written(error: Exception, outage: bool) -> None:
-    assert SqliteDatabase.is_outage(error) is outage
+    assert SqliteConnection("").is_outage(error) is outage
 
 
-def test_a_broken_store_is_an_outage(database: SqliteDatabase, file: Path) -> None:
+def test_a_broken_store_is_an_outage(database: SqliteConnection, file: Path) -> None:
     file.write_bytes(b"a letter" * 10_000)
     with pytest.raises(Unavailable):
         database.begin()
@@ -100,6 +100,6 @@ def test_any_number_of_rows_goes_in_and_the_new_ones_are_counted(file: Path, amo
     with closing(connect(str(file), durable=False)) as connection:
         tx = SqliteTransaction(connection)
         some = [(f"n{number}",) for number in range(amount)]
-        assert tx.insert_new("source", ("name",), some, "name") == amount
-        assert tx.insert_new("source", ("name",), [*some, ("one more",)], "name") == 1
+        assert tx.insert_new("source", "name text", some, "name") == amount
+        assert tx.insert_new("source", "name text", [*some, ("one more",)], "name") == 1
         assert tx.all("SELECT count(*) FROM source") == [(amount + 1,)]

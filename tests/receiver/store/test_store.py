@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from receiver.errors import UserError
-from receiver.store import Store, Transaction, Unavailable, open_store, reads
+from receiver.store import Store, Transaction, Unavailable, reads
 from receiver.store.activity import KEPT, Refusal
+from receiver.store.sqlite import SqliteDatabase
 from tests.support.rows import count, rows
 from tests.support.stores import arrival, new_file
 from tests.support.until import until
@@ -23,7 +23,7 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(file: Path) -> Iterator[Store]:
-    with closing(Store(str(file), durable=False)) as it:
+    with closing(Store(SqliteDatabase(str(file), durable=False))) as it:
         yield it
 
 
@@ -107,8 +107,8 @@ def test_what_must_be_written_waits_for_the_end_of_an_outage(store: Store, file:
 
 def test_every_listener_hears_of_new_work(store: Store) -> None:
     heard: list[str] = []
-    store.on_arrivals(lambda: heard.append("first"))
-    store.on_arrivals(lambda: heard.append("second"))
+    store.on_work(lambda: heard.append("first"))
+    store.on_work(lambda: heard.append("second"))
 
     async def record() -> None:
         await store.record(arrival("evt_1"))
@@ -123,10 +123,3 @@ def test_a_store_that_cannot_be_read_says_so_and_is_not_made_anew(store: Store, 
     with pytest.raises(Unavailable), store.reading() as session:
         reads.unfinished(session)
     assert not file.exists()
-
-
-def test_a_store_of_another_kind_is_not_built_yet_and_says_so() -> None:
-    with pytest.raises(UserError) as caught:
-        open_store("postgresql://user:secret@host/db")
-    assert "secret" not in str(caught.value)
-    assert "[store] url" in caught.value.where

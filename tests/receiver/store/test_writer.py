@@ -12,13 +12,13 @@ import pytest
 
 from receiver.store import Transaction, Unavailable
 from receiver.store.intake import Arrival, Recorded
-from receiver.store.sqlite import SqliteDatabase
+from receiver.store.sqlite import SqliteConnection
 from receiver.store.writer import WAITING_BYTES, WAITING_LIMIT, Writer
 from tests.support.rows import count, rows
 from tests.support.stores import arrival, new_file
 
 
-class Watched(SqliteDatabase):
+class Watched(SqliteConnection):
     """Counts commits; stands still while it is held; fails with the errors that are put into it."""
 
     def __init__(self, path: str) -> None:
@@ -65,7 +65,7 @@ class Bench:
         self.file = new_file(folder)
         self.database = Watched(str(self.file))
         self.announced = 0
-        self.writer = Writer(self.database, SqliteDatabase.is_outage, self.announce)
+        self.writer = Writer(self.database, self.announce)
 
     def announce(self) -> None:
         self.announced += 1

@@ -1,15 +1,12 @@
-"""What a replay does with a run in each state, and with an event that has none for it."""
-
-from collections.abc import Iterator
-from pathlib import Path
+"""Every store: what a replay does with a run in each state, and with an event that has none for it."""
 
 import pytest
 
-from receiver.store import reads
+from receiver.store import Store, reads
 from receiver.store.ids import number
 from receiver.store.replays import Replay, Replayed, replay
 from receiver.store.runs import Verdict
-from tests.support.stored import SUCCEEDED, Stored, offer, stored
+from tests.support.stored import SUCCEEDED, Stored, offer
 
 REFUSED = Verdict("parked", "refused", "422")
 AMBIGUOUS = Verdict("parked", "ambiguous", "no answer")
@@ -17,9 +14,8 @@ FAILED = Verdict("waiting", "upstream", "503", wait_s=60.0, failure=True)
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Stored]:
-    with stored(tmp_path) as shop:
-        yield shop
+def shop(store: Store) -> Stored:
+    return Stored(store)
 
 
 def replayed(shop: Stored, event_id: str, wanted: Replay = Replay()) -> list[Replayed]:  # noqa: B008

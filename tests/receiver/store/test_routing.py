@@ -5,7 +5,7 @@ from fnmatch import fnmatchcase
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from processors.router import router
+from receiver.store.routing import router
 
 texts = st.text(alphabet="ab.*\n/[?", max_size=6)
 triples = st.lists(st.tuples(st.sampled_from("xyz"), texts, texts), max_size=6)

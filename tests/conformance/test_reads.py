@@ -1,23 +1,19 @@
-"""What operators read: one status however it is asked for, lists that stay fast, the newest of a name."""
+"""Every store: what operators read. One status however it is asked for, lists that stay fast, the newest of a name."""
 
-import re
-import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from itertools import combinations_with_replacement
-from pathlib import Path
 
 import pytest
 from sqlalchemy import event as sqlalchemy_event
 
-from receiver.store import reads, steps
+from receiver.store import Store, reads
 from receiver.store.reads import Filters
 from receiver.store.runs import Verdict
-from tests.support.stored import SUCCEEDED, Stored, offer, stored
+from tests.support import ledger
+from tests.support.stored import SUCCEEDED, Stored, offer
 
 REFUSED = Verdict("parked", "refused", "422")
 FAILED = Verdict("waiting", "upstream", "503", wait_s=60.0, failure=True)
@@ -26,9 +22,8 @@ ASKED = Verdict("waiting", "retry_asked", "later", wait_s=90.0)
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Stored]:
-    with stored(tmp_path) as shop:
-        yield shop
+def shop(store: Store) -> Stored:
+    return Stored(store)
 
 
 def listed(shop: Stored, limit: int | None = 50, **filters: object) -> list[str]:
@@ -106,29 +101,6 @@ def test_a_long_list_is_newest_first_whole_and_takes_two_statements_a_page(shop:
     assert listed(shop, 1) == events[-1:]
 
 
-@pytest.mark.parametrize(
-    ("filters", "indexes"),
-    [
-        ({"status": "attention"}, {"run_parked"}),
-        ({"status": "pending"}, {"run_unrouted", "run_due", "run_lease", "run_parked"}),
-        ({"failing": True, "handler": "a"}, {"run_parked", "run_due", "run_lease"}),
-    ],
-)
-def test_what_needs_a_look_is_found_by_the_partial_indexes(
-    shop: Stored, tmp_path: Path, filters: dict[str, object], indexes: set[str]
-) -> None:
-    asked: list[tuple[str, tuple[object, ...]]] = []
-    with shop.store.reading() as session:
-        sqlalchemy_event.listen(
-            session.get_bind(), "before_cursor_execute", lambda *said: asked.append((said[2], said[3]))
-        )
-        list(reads.events(session, Filters(**filters)))  # type: ignore[arg-type]
-    with closing(sqlite3.connect(tmp_path / "postern.db")) as connection:
-        plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {asked[0][0]}", asked[0][1])]
-    assert set(re.findall(r"INDEX (run_\w+)", " ".join(plan))) == indexes
-    assert not [line for line in plan if line.startswith("SCAN") and "run_" not in line]
-
-
 def test_handler_code_and_failing_are_about_one_run(shop: Stored) -> None:
     event = shop.arrive()
     shop.work(a=SUCCEEDED, b=REFUSED)
@@ -204,8 +176,8 @@ def test_of_several_of_one_name_the_newest_is_meant(shop: Stored) -> None:
 def test_steps_and_history_tell_of_all_runs_in_order(shop: Stored) -> None:
     event = shop.arrive()
     [run] = shop.claim("a")
-    step = shop.store.write_from_thread(lambda tx: steps.intend(tx, run, "POST ledger /x", 0, "key-1", b"POST /x\n\n"))
-    shop.store.write_from_thread(lambda tx: steps.conclude(tx, step, "refused", 422, b"{}", b"no"))
+    step = shop.store.write_from_thread(lambda tx: ledger.intend(tx, run, "POST ledger /x", 0, "key-1", b"POST /x\n\n"))
+    shop.store.write_from_thread(lambda tx: ledger.conclude(tx, step, "refused", 422, b"{}", b"no"))
     shop.finish(run, REFUSED)
     shop.arrive("evt_1", body=b'{"other": 1}')
     with shop.store.reading() as session:
@@ -270,10 +242,9 @@ def test_only_processes_that_live_are_shown_with_what_they_offer(shop: Stored) -
     shop.sql("UPDATE process SET stopped_at = seen_at WHERE id = :id", id=stopped)
     shop.sql("UPDATE process SET seen_at = seen_at - 60000000 WHERE id = :id", id=dead)
     with shop.store.reading() as session:
-        now = datetime.now(UTC)
-        assert [process.role for process in reads.processes(session, now)] == ["receiver", "worker"]
-        assert reads.processes(session, now)[1].id == live
-        assert [one.handler for one in reads.offers(session, now)] == ["live"]
+        assert [process.role for process in reads.processes(session)] == ["receiver", "worker"]
+        assert reads.processes(session)[1].id == live
+        assert [one.handler for one in reads.offers(session)] == ["live"]
 
 
 def test_a_process_that_was_killed_is_not_shown_as_alive(shop: Stored) -> None:
@@ -281,10 +252,10 @@ def test_a_process_that_was_killed_is_not_shown_as_alive(shop: Stored) -> None:
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     with shop.store.reading() as session:
-        assert len(reads.processes(session, datetime.now(UTC))) == 1
+        assert len(reads.processes(session)) == 1
     shop.sql("UPDATE process SET pid = :pid", pid=ended.pid)
     with shop.store.reading() as session:
-        assert reads.processes(session, datetime.now(UTC)) == []
+        assert reads.processes(session) == []
 
 
 def test_the_newest_time_in_the_store_shows_a_clock_that_went_back(shop: Stored) -> None:

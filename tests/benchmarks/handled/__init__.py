@@ -1,0 +1,1 @@
+"""Handler modules for the measured Postern, one for each kind of work."""
