@@ -12,8 +12,11 @@ PY := $(BIN)/python
 INSTALL := $(PY) -m pip install --disable-pip-version-check --no-input
 READY := $(VENV)/.ready
 PROJECT := var/project
+VENDORS := .venv-vendors
+PEERS := var/peers
+NODE_RED := node-red@4.1.15
 
-.PHONY: help setup demo run test check lint format chaos rolling bench compare lock clean
+.PHONY: help setup demo run test check lint format fuzz trouble chaos rolling bench growth peers compare vectors lock clean
 
 help: ## list these targets
 	@echo "make TARGET, with PYTHON=python3.12 to choose another Python:"
@@ -44,6 +47,12 @@ format: $(READY) ## rewrite the code in the project's format, and mend what the 
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
 
+fuzz: $(READY) ## a million hostile inputs against intake, half an hour or more (less: make fuzz ARGS="--inputs 50000")
+	@$(PY) -m tests.fuzz --sockets 2000 $(ARGS)
+
+trouble: $(READY) ## half a minute each of a store that is full, read-only, locked, gone, down or frozen, under load
+	@POSTERN_TROUBLE_S=30 $(PY) -m pytest tests/receiver/test_store_trouble.py $(ARGS)
+
 chaos: $(READY) ## the long crash test, on each store and queue: 200 kills under a load of 20,000 events
 	@$(PY) -m tests.chaos --kills 200 --events 20000 $(ARGS)
 	@$(PY) -m tests.chaos --kills 200 --events 20000 --store postgresql --queue redis $(ARGS)
@@ -56,10 +65,26 @@ bench: $(READY) ## measure intake against a server that stores nothing, and the 
 	@$(PY) -m tests.benchmarks.intake
 	@$(PY) -m tests.benchmarks.intake --store postgresql
 
-compare: $(READY) ## measure handlers against Celery and others, and workers that are idle, loaded, killed
-	@$(INSTALL) --quiet --no-build-isolation --editable '.[peers]'
+growth: $(READY) ## measure intake beside a million stored events (beside ten million too: make growth ARGS=--ten-million)
+	@$(PY) -m tests.benchmarks.growth $(ARGS)
+	@$(PY) -m tests.benchmarks.growth --store postgresql $(ARGS)
+
+peers: $(READY) ## install what compare compares with (only Debian's webhook by hand: sudo apt-get install webhook)
+	@PYTHONWARNINGS=ignore $(INSTALL) --quiet --no-build-isolation --editable '.[peers]'
+	@if command -v npm >/dev/null; then \
+	    npm install --prefix $(PEERS) --ignore-scripts --no-audit --no-fund --loglevel=error $(NODE_RED); \
+	else echo "Node-RED needs npm; on Debian and Ubuntu: sudo apt-get install npm"; fi
+
+compare: peers ## measure intake and handlers against what others use, and workers that are idle, loaded, killed
+	@$(PY) -m tests.benchmarks.intake --peers
+	@$(PY) -m tests.benchmarks.intake --peers --store postgresql
 	@$(PY) -m tests.benchmarks.processing
 	@$(PY) -m tests.benchmarks.workers
+
+vectors: $(VENDORS)/.ready ## have vendors' libraries sign tests/vendors/vectors anew; a difference is a change at the vendor
+	@for maker in $$(grep -l '^if __name__' tests/vendors/make/*.py); do \
+	    echo "$$(basename $$maker .py)"; $(VENDORS)/bin/python -m $$(echo $${maker%.py} | tr / .); done
+	@git status --short tests/vendors/vectors
 
 lock: $(READY) ## write requirements.lock anew after pyproject.toml changed (newest releases: make lock ARGS=--upgrade)
 	@echo "asking the package index for every hash, a minute or two"
@@ -69,8 +94,16 @@ lock: $(READY) ## write requirements.lock anew after pyproject.toml changed (new
 	@grep -c == requirements.lock | sed 's/$$/ packages in requirements.lock/'
 
 clean: ## remove what make, the tools and the build left behind, .venv and var too
-	@rm -rf $(VENV) var build dist *.egg-info .mypy_cache .ruff_cache .import_linter_cache .pytest_cache .hypothesis
+	@rm -rf $(VENV) $(VENDORS) tests/vendors/make/node_modules var build dist *.egg-info .mypy_cache .ruff_cache .import_linter_cache .pytest_cache .hypothesis
 	@find receiver processors tests fixtures -name __pycache__ -prune -exec rm -rf {} +
+
+# An environment of their own: these libraries want other versions than Postern does, and none of them is a part of it.
+$(VENDORS)/.ready: tests/vendors/make/requirements.txt tests/vendors/make/package-lock.json
+	@echo "vendors' libraries, a minute or two"
+	@$(PYTHON) -m venv --clear $(VENDORS)
+	@$(VENDORS)/bin/python -m pip install --disable-pip-version-check --no-input --quiet --requirement $<
+	@npm ci --prefix tests/vendors/make --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
 
 # Two stamps: another lock makes a new environment, another pyproject.toml only installs the project again.
 # The warning left out is setuptools' general one about editable installs.

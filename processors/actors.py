@@ -46,6 +46,9 @@ class Idle:
         log.error("the worker does nothing: %s", trouble, extra={"next": error.fix})
         self._presence = Presence(store, lambda tx: processes.register(tx, "worker", trouble=trouble))
 
+    def reread(self, settings: Settings) -> None:
+        """Nothing: a handler module needs a restart."""
+
     def stop(self) -> None:
         self._presence.stop()
 
@@ -68,6 +71,9 @@ class Working:
     @property
     def trouble(self) -> str | None:
         return self._engine.trouble
+
+    def reread(self, settings: Settings) -> None:
+        self._engine.reread(settings)
 
     def stop(self) -> None:
         self._worker.stop(BROKER_STOP_MS)

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from processors.attempt import LOST, Attempt, Tools
@@ -140,6 +140,12 @@ class Engine:
 
     def _register(self, tx: Transaction) -> int:
         return processes.register(tx, "worker", offers=self._offers)
+
+    def reread(self, settings: Settings) -> None:
+        """Call the apis and read the sources by these from now on. Any thread. Errors: UserError."""
+        readings = Readings(settings)
+        self._upstreams.change(settings)
+        self._tools = replace(self._tools, readings=readings)
 
     def stop(self, drain_s: float = DRAIN_S) -> None:
         """Claim nothing more, let attempts end within so much time, give the other leases back."""

@@ -97,7 +97,7 @@ def _with_source(settings: Settings, name: str) -> Settings:
 def _headers(source: Source, found: Fixture, type_: str | None) -> list[tuple[bytes, bytes]]:
     id_ = found.header_id(source.preset)
     try:
-        signed = source.scheme.sign(found.body, KEY, time.time(), url="http://localhost/", id=id_, type=type_)
+        signed = source.scheme.sign(found.body, KEY, time.time(), url="http://localhost/", id=id_, type=type_).headers
     except UserError:  # no vendor would send it so; the handler is given it all the same
         signed = []
     headers = {name.lower().encode(): value.encode() for name, value in signed}

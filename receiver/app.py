@@ -14,12 +14,14 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from receiver.api import operators
 from receiver.api.probes import Probes, WorkerStatus
-from receiver.ingest import Intake, Limits
+from receiver.ingest import Intake
+from receiver.key_provider import KeyProvider
 from receiver.metrics import Metrics
 from receiver.problems import problem_response
 from receiver.settings import Settings
 from receiver.sources import Source
 from receiver.store import Store
+from receiver.wellformed import Limits
 
 CODES = {404: "not_found", 405: "method_not_allowed", 400: "bad_request"}
 
@@ -32,6 +34,7 @@ class Apps:
     admin: Starlette
     intake: Intake
     """Where deliveries go, on the public listener only."""
+    operators: operators.Operators
     drain: Callable[[], None]
     """Say from now on that this process is not ready."""
 
@@ -43,15 +46,21 @@ def create_app(
     metrics: Metrics,
     worker: WorkerStatus | None = None,
     limits: Limits | None = None,
+    key_provider: KeyProvider | None = None,
 ) -> Apps:
     health = Probes(store, metrics, worker)
-    intake = Intake(sources, store, metrics, settings.public_url, limits or Limits())
+    intake = Intake(sources, store, metrics, settings.public_url, limits or Limits(), key_provider)
     public: list[BaseRoute] = [Route("/healthz", health.alive), Route("/readyz", health.ready)]
-    token = settings.resolve(settings.admin_token, "admin_token") if settings.admin_token else None
-    admin: list[BaseRoute] = [Route("/metrics", health.metrics), Mount("/v1", operators.Operators(token))]
+    v1 = operators.Operators(admin_token(settings))
+    admin: list[BaseRoute] = [Route("/metrics", health.metrics), Mount("/v1", v1)]
     if settings.server.admin_port is None:
-        return Apps(Pages([*public, *admin]), Pages([]), intake, health.drain)
-    return Apps(Pages(public), Pages([*public, *admin]), intake, health.drain)
+        return Apps(Pages([*public, *admin]), Pages([]), intake, v1, health.drain)
+    return Apps(Pages(public), Pages([*public, *admin]), intake, v1, health.drain)
+
+
+def admin_token(settings: Settings) -> bytes | None:
+    """Errors: UserError where it cannot be read."""
+    return settings.resolve(settings.admin_token, "admin_token") if settings.admin_token else None
 
 
 class Pages(Starlette):

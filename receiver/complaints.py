@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -113,8 +113,14 @@ def _unknown(path: KeyPath, value: Any) -> str:
 def _names(kind: Any, path: KeyPath) -> list[str]:
     for part in path:
         named, own = children(kind)
-        kind = named.get(str(part), own)
+        kind = _element(kind) if isinstance(part, int) else named.get(part, own)
     return list(children(kind)[0])
+
+
+def _element(kind: Any) -> Any:
+    """Of a list, which may be left out."""
+    lists = [option for option in (kind, *get_args(kind)) if get_origin(option) is tuple]
+    return get_args(lists[0])[0] if lists else None
 
 
 def _nearest(key: str, names: list[str]) -> str:

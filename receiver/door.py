@@ -13,8 +13,10 @@ from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from receiver.ingest import Answer, Delivery, Intake, too_large
+from receiver.delivery import Answer, Delivery
+from receiver.ingest import Intake
 from receiver.problems import CLOSES, Problem
+from receiver.wellformed import too_large
 
 LINGER_S: Final = 1.0  # for what a refused sender is still sending: closed at once, it would see a reset and no answer
 Lines = list[tuple[bytes, bytes]]
@@ -42,11 +44,11 @@ class Exchange(Delivery):
     __slots__ = ("_answered", "_connection", "_counted", "_door", "_timer", "_turn", "keep_alive", "response_complete")
 
     def __init__(
-        self, door: Door, connection: HttpToolsProtocol, name: str, scheme: str, raw_path: bytes, query: bytes
-    ) -> None:
-        parser = connection.parser
-        super().__init__(name, parser.get_method(), scheme, raw_path, query, connection.headers)
-        self.keep_alive = parser.get_http_version() != "1.0" and parser.should_keep_alive()
+        self, door: Door, connection: HttpToolsProtocol, name: str, scheme: str, raw_path: bytes, query: bytes,
+        *, keep_alive: bool,
+    ) -> None:  # fmt: skip
+        super().__init__(name, connection.parser.get_method(), scheme, raw_path, query, connection.headers)
+        self.keep_alive = keep_alive
         self.response_complete = False
         self._door = door
         self._connection = connection
@@ -120,7 +122,8 @@ class Exchange(Delivery):
             raise Problem(503, "overloaded", "too much is being received at once")
         if self._timer is None:
             self._timer = self._connection.loop.call_later(door.limits.body_s, self.set_exception, TimeoutError())
-            if self.headers.first.get(b"expect", b"").lower() == b"100-continue":
+            expects = self.headers.first.get(b"expect", b"").lower() == b"100-continue"
+            if expects and self._connection.parser.get_http_version() != "1.0":
                 self._connection.transport.write(STATUS_LINE[100] + b"\r\n")
 
     def _release(self) -> None:
@@ -173,9 +176,8 @@ class Exchange(Delivery):
             shared = self._door.shared_head(connection.server_state.default_headers)
             close = b"" if self.keep_alive else b"connection: close\r\n"
             shown = b"" if self.method == b"HEAD" else body
-            connection.transport.write(
-                b"%b%b%bcontent-length: %d\r\n%b\r\n%b" % (STATUS_LINE[status], shared, head, len(body), close, shown)
-            )
+            length = b"content-length: %d\r\n" % len(body) if status != 204 else b""  # RFC 9110 8.6
+            connection.transport.write(b"%b%b%b%b%b\r\n%b" % (STATUS_LINE[status], shared, head, length, close, shown))
         if self.whole:
             self._complete()
         else:

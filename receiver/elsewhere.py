@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from receiver.queue import Sweep
+from receiver.settings import Settings
 from receiver.store import Store, reads
 
 if TYPE_CHECKING:
@@ -33,6 +34,9 @@ class Elsewhere:
 
     def start(self) -> None:
         self._sweep = Sweep(self.look, self._look_s)
+
+    def reread(self, settings: Settings) -> None:
+        """Nothing: they are told themselves."""
 
     def stop(self) -> None:
         self._sweep.close()

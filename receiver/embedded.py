@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from receiver.errors import UserError
+from receiver.settings import Settings
 
 log = logging.getLogger("postern.worker")
 
@@ -22,6 +23,8 @@ class Worker(Protocol):
 
     @property
     def stop(self) -> Callable[[], None]: ...
+
+    def reread(self, settings: Settings) -> None: ...
 
 
 def _nothing() -> None:
@@ -59,6 +62,11 @@ class Embedded:
             log.exception("the worker does nothing: it did not start", extra={"next": "postern doctor"})
             self._failed()
         gc.freeze()  # the handlers' modules too: see `calm_gc`
+
+    def reread(self, settings: Settings) -> None:
+        """One that is still starting goes on with what it has. Errors: UserError."""
+        if self._worker:
+            self._worker.reread(settings)
 
     def stop(self, wait_s: float = STOP_S) -> None:
         """Stop the worker; one that is not even started after so long is given up."""

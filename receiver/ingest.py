@@ -5,81 +5,38 @@ not exist on this side. Whatever goes wrong with us is a 503, never a 500 and ne
 how its answer leaves stands in `door.py`.
 """
 
-import asyncio
 import logging
-import re
 import time
-from collections import deque
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from hashlib import sha256
-from typing import Final, NamedTuple
+from typing import Final, Protocol
 
+from receiver.callbacks import Callbacks
+from receiver.delivery import WEBHOOKS, Answer, Delivery
+from receiver.headers import SECRET_HEADERS, header_lines, without
+from receiver.key_provider import KeyProvider
 from receiver.log import Hush
 from receiver.metrics import Metrics
-from receiver.problems import Problem, problem_head
-from receiver.schemes import Headers, Refused, Request
+from receiver.nonces import Nonces
+from receiver.patience import Patience
+from receiver.problems import Problem
+from receiver.refusals import Refusals, next_step, refusal, type_line
+from receiver.schemes import Headers, Refused, Reply, Request
 from receiver.sources import Source
-from receiver.store import Store, Unavailable
-from receiver.store.activity import KEPT_BYTES, Refusal
+from receiver.store import Store
 from receiver.store.ids import text
 from receiver.store.intake import Arrival, Recorded
 from receiver.store.writer import Waiter
+from receiver.wellformed import Limits, check_method, check_request, too_large
 
 log = logging.getLogger("postern.intake")
 
-WEBHOOKS: Final = "/webhooks/"
-SECRET_HEADERS: Final = frozenset({b"authorization", b"cookie", b"proxy-authorization"})
-BAD_PERCENT: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 JSON: Final = b"content-type: application/json\r\n"
-PLAIN: Final = b"content-type: text/plain\r\nx-content-type-options: nosniff\r\n"
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What one request, and all of them together, may take."""
-
-    idle_s: float = 5.0  # between an answer and the next request
-    headers_s: float = 10.0
-    body_s: float = 10.0
-    store_s: float = 1.9  # to commit it: vendors give up soon after
-    headers: int = 100
-    headers_bytes: int = 65536
-    reading_bytes: int = 128 << 20  # of bodies that are not whole yet
-
-
-class Answer(NamedTuple):
-    status: int
-    head: bytes
-    """Header lines that are this answer's own."""
-    body: bytes
-
-
-class Delivery:
-    """One inbound request, as far as it has come."""
-
-    __slots__ = (
-        *("body", "head", "method", "name", "query", "raw_path", "scheme", "whole"),
-        *("arrival", "headers", "key", "source"),
-    )
-    headers: Headers
-    source: Source
-    arrival: Arrival
-    key: str
-    """Which one verified it, for people."""
-
-    def __init__(
-        self, name: str, method: bytes, scheme: str, raw_path: bytes, query: bytes, raw: Sequence[tuple[bytes, bytes]]
-    ) -> None:
-        self.name = name
-        self.method = method
-        self.scheme = scheme
-        self.raw_path = raw_path
-        self.query = query
-        self.headers = Headers(raw)
-        self.head = b""  # as it is kept
-        self.body: bytes | bytearray = b""
-        self.whole = False
+class Caller(Waiter, Protocol):
+    def go_on(self) -> None:
+        """Take it once more: what it waited for is there, or is known not to be."""
 
 
 class Intake:
@@ -92,54 +49,67 @@ class Intake:
         metrics: Metrics,
         public_url: str | None,
         limits: Limits,
+        key_provider: KeyProvider | None = None,
     ) -> None:
         self.limits = limits
-        self._sources = sources
+        self.sources = sources
         self._store = store
         self._metrics = metrics
         self._public_url = public_url
         self._patience = Patience(limits.store_s)
         self._hush = Hush()
+        self._refusals = Refusals(store, metrics, limits)
+        self._callbacks = Callbacks()
+        self._nonces = Nonces()
+        self._key_provider = key_provider or KeyProvider()
+
+    def change(self, sources: Mapping[str, Source], public_url: str | None) -> None:
+        """From the next delivery on. Those that were admitted end as they began."""
+        self.sources, self._public_url = sources, public_url
 
     def admit(self, delivery: Delivery) -> None:
         """Whatever can be refused without its body is refused before it. Errors: Problem."""
         headers = delivery.headers
-        lines = header_lines(headers.raw)
-        if len(headers.raw) > self.limits.headers or len(lines) > self.limits.headers_bytes:
-            at_most = f"at most {self.limits.headers} headers and {self.limits.headers_bytes} bytes of them"
-            raise Problem(431, "headers_too_large", at_most)
-        secret = not SECRET_HEADERS.isdisjoint(headers.first)
-        delivery.head = header_lines(without_secrets(headers.raw)) if secret else lines
-        size = check_request(delivery)
-        source = self._sources.get(delivery.name)
+        lines = self.limits.checked_lines(headers.raw)
+        source = self.sources.get(delivery.name)
+        secrets = SECRET_HEADERS if source is None else source.secret_headers
+        delivery.head = lines if secrets.isdisjoint(headers.first) else header_lines(without(secrets, headers.raw))
+        size = check_request(headers, delivery.raw_path)
         if source is None:
             raise Problem(404, "unknown_source", "no source of this name is configured")
         if delivery.method != b"POST":
-            raise Problem(405, "method_not_allowed", "deliveries are sent with POST")
+            check_method(delivery.method, source)
         if size > source.max_body_bytes:
             raise too_large(source)
         delivery.source = source
 
-    def take(self, delivery: Delivery, waiter: Waiter) -> Answer | None:
+    def take(self, delivery: Delivery, waiter: Caller) -> Answer | None:
         """Verify, identify, record. None: `waiter` hears of it once it is on the disk. Errors: Problem, Unavailable."""
         source, body = delivery.source, bytes(delivery.body)
         url = self._url(delivery) if "public_url" in source.scheme.used else ""
-        request = Request("POST", url, delivery.headers, body)
+        scheme, method = source.scheme, delivery.method.decode("latin-1")
+        request = Request(method, url, delivery.headers, body, delivery.query, scheme.parse)
         now_us = time.time_ns() // 1000
+        keys = source.live_keys(now_us / 1e6) if source.has_ends else source.keys
         try:
-            verified = source.scheme.verify(request, source.keys, now_us / 1e6)
+            if scheme.greets and (reply := scheme.greet(request, keys, verified=False)) is not None:
+                return self._greeted(delivery, reply)
+            if method != "POST":
+                raise Refused("handshake_malformed", f"it is no handshake that this source knows for {method}")
+            if source.vendor is not None and (wanted := source.vendor.wants(request, keys)) is not None:
+                served = self._key_provider.get(wanted, source.vendor, waiter.go_on)
+                if served is None:
+                    return None
+                keys = (*keys, served)
+            verified = scheme.verify(request, keys, now_us / 1e6)
+            if verified.nonce is not None:
+                delivery.nonce = self._nonces.use(source.name, verified.nonce, body)
+            if scheme.greets and (reply := scheme.greet(request, (verified.key,), verified=True)) is not None:
+                return self._greeted(delivery, reply)
         except Refused as refused:
-            detail = "the signature of this request was not accepted"
-            raise Problem(401, refused.code, detail, note=refused.detail, claimed_at=refused.claimed_at) from None
-        echo = source.scheme.echo(request)
-        if echo is not None:
-            return Answer(200, PLAIN, echo)
-        events = source.scheme.identify(request)
+            raise refusal(refused) from None
         delivery.key = verified.key.shown
-        delivery.arrival = Arrival(
-            source.name, delivery.head, body, sha256(body).digest(), now_us,
-            round(source.dedupe_window_s * 1e6), events,
-        )  # fmt: skip
+        delivery.arrival = arrival_of(source, request, delivery.head, now_us)
         self._store.record_for(waiter, delivery.arrival)
         self._patience.watch(waiter)
         return None
@@ -148,27 +118,41 @@ class Intake:
         """The answer to what is on the disk."""
         arrival = delivery.arrival
         self._note(arrival, recorded, delivery.key)
+        if (told := delivery.source.answer) is not None:
+            return Answer(told.status, type_line(told.type, told.body), told.body)
         batch = bool(arrival.events) and arrival.events[0].item is not None
         return Answer(200, JSON, _answer(recorded, batch=batch))
 
     def refuse(self, delivery: Delivery, error: BaseException) -> Answer:
         """The answer to what went wrong, which operators are told of."""
-        problem = self._problem(error, delivery)
-        known = delivery.name in self._sources
-        self._metrics.refused(delivery.name if known else None, problem.code)
-        if known:
-            self._tell(problem, delivery)
-        return Answer(problem.status, problem_head(problem.status), problem.body)
+        if delivery.nonce is not None:
+            self._nonces.release(delivery.nonce)
+        return self._refusals.answer(error, delivery, self.sources.get(delivery.name))
+
+    def _greeted(self, delivery: Delivery, reply: Reply) -> Answer:
+        """A handshake is answered and stores no event."""
+        name = delivery.name
+        self._metrics.handshake(name)
+        problem = None
+        if reply.offers_secret:  # into the store, and not into the log
+            problem = Problem(reply.status, "secret_offered", note="in it stands what the vendor will sign with")
+            self._refusals.keep(problem, delivery, delivery.source)
+        if count := self._hush.speak((name, delivery.method)):
+            log.info(
+                "answered a handshake%s", f": {problem.note}" if problem else "",
+                extra={"source": name, "method": delivery.method.decode("latin-1"), "count": count,
+                       "next": next_step(problem, name) if problem else None},
+            )  # fmt: skip
+        if reply.call is not None:
+            self._callbacks.fetch(name, reply.call)
+        return Answer(reply.status, b"".join([b"%b: %b\r\n" % line for line in reply.headers]), reply.body)
 
     def _url(self, delivery: Delivery) -> str:
         """The address the vendor signed: the configured one, with the request's own query."""
-        query = delivery.query.decode("latin-1")
-        path = WEBHOOKS + delivery.name
-        base = delivery.source.public_url or (self._public_url and self._public_url.rstrip("/") + path)
-        if not base:
-            host = delivery.headers.first[b"host"].decode("latin-1")
-            base = f"{delivery.scheme}://{host}{path}"
-        return f"{base}?{query}" if query else base
+        return called_url(
+            delivery.name, delivery.query.decode("latin-1"), delivery.source.public_url, self._public_url,
+            delivery.scheme, delivery.headers,
+        )  # fmt: skip
 
     def _note(self, arrival: Arrival, recorded: list[Recorded], key: str) -> None:
         activity, source, now_us = self._store.activity, arrival.source, arrival.received_us
@@ -187,115 +171,20 @@ class Intake:
                     extra={"source": source, "event": text("ev", event.id), "duplicate": event.duplicate},
                 )
 
-    def _tell(self, problem: Problem, delivery: Delivery) -> None:
-        """Let operators know of it: the newest rejections are kept, and now and then there is a line in the log."""
-        if problem.status not in (405, 503):
-            self._keep(problem, delivery)
-        if count := self._hush.speak((delivery.name, problem.code)):
-            log.warning(
-                "refused a delivery: %s", problem.note or problem.code,
-                extra={"source": delivery.name, "code": problem.code, "status": problem.status, "count": count,
-                       "next": next_step(problem, delivery.name)},
-            )  # fmt: skip
 
-    def _keep(self, problem: Problem, delivery: Delivery) -> None:
-        claimed_us = None if problem.claimed_at is None else round(problem.claimed_at * 1e6)
-        head, body = delivery.head, bytes(delivery.body[:KEPT_BYTES])
-        self._store.activity.refused(
-            Refusal(
-                delivery.name, time.time_ns() // 1000, problem.code, problem.note, claimed_us,
-                len(delivery.body), head, body,
-            )
-        )  # fmt: skip
-        self._store.noted()
-
-    def _problem(self, error: BaseException, delivery: Delivery) -> Problem:
-        """What went wrong, as an answer."""
-        match error:
-            case Problem():
-                return error
-            case Unavailable():
-                return Problem(503, "store_unavailable", note=str(error))
-            case TimeoutError() if delivery.whole:
-                return Problem(503, "store_slow", note=f"the store took longer than {self.limits.store_s:g} s")
-            case TimeoutError():
-                return Problem(408, "too_slow", f"the request took longer than {self.limits.body_s:g} s")
-            case asyncio.CancelledError():
-                return Problem(503, "stopping")
-        log.error("intake failed", exc_info=error, extra={"source": delivery.name})
-        return Problem(503, "internal")
+def called_url(name: str, query: str, own: str | None, installation: str | None, scheme: str, headers: Headers) -> str:
+    """The address the vendor signed: the source's own or the installation's, else the one that was called."""
+    path = WEBHOOKS + name
+    base = own or (installation and installation.rstrip("/") + path)
+    if not base:
+        base = f"{scheme}://{headers.first.get(b'host', b'').decode('latin-1')}{path}"
+    return f"{base}?{query}" if query else base
 
 
-class Patience:
-    """An end to waits that are all equally long. One timer serves them all: one each would cost more than the wait."""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._waiting: deque[tuple[float, Waiter]] = deque()
-        self._timer: asyncio.TimerHandle | None = None
-
-    def watch(self, waiter: Waiter) -> None:
-        """If it is not done in time, it hears of a TimeoutError."""
-        waiting = self._waiting
-        while waiting and waiting[0][1].done():
-            waiting.popleft()
-        waiting.append((time.monotonic() + self._seconds, waiter))
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(self._seconds, self._expire)
-
-    def _expire(self) -> None:
-        now = time.monotonic()
-        while self._waiting and (self._waiting[0][1].done() or self._waiting[0][0] <= now):
-            waiter = self._waiting.popleft()[1]
-            if not waiter.done():
-                waiter.set_exception(TimeoutError())
-        self._timer = None
-        if self._waiting:
-            self._timer = asyncio.get_running_loop().call_later(self._waiting[0][0] - now, self._expire)
-
-
-ONLY = {
-    b"content-encoding": (b"identity", (415, "encoded_body", "the signature covers raw bytes: send them plain")),
-    b"transfer-encoding": (b"chunked", (400, "bad_transfer_encoding", "only chunked is understood")),
-    b"upgrade": (None, (400, "upgrade_refused", "this address takes deliveries only")),
-}
-"""Headers of which one value is fine, and how any other is refused."""
-
-
-def check_request(delivery: Delivery) -> int:
-    """Refuse what a proxy or a vendor would never send but a smuggler would; the announced length, or 0.
-
-    httptools already refuses Content-Length beside Transfer-Encoding, folded lines and bare line feeds. It accepts a
-    missing or doubled Host, `gzip, chunked`, a broken percent code, and drops the body of an upgrade.
-    """
-    headers = delivery.headers
-    if not ONLY.keys().isdisjoint(headers.first):
-        _check_only(headers)
-    if b"host" not in headers.first or (headers.doubled and len(headers.all("host")) > 1):
-        raise Problem(400, "bad_host", "exactly one Host header is needed")
-    if b"%" in delivery.raw_path and BAD_PERCENT.search(delivery.raw_path):
-        raise Problem(400, "bad_path", "a percent sign in the path is not followed by two hex digits")
-    return int(headers.first.get(b"content-length", 0))  # the parser let digits only pass, and only one of it
-
-
-def _check_only(headers: Headers) -> None:
-    for name, (only, problem) in ONLY.items():
-        if any(one == name and value.lower() != only for one, value in headers.raw):
-            raise Problem(*problem)
-
-
-def too_large(source: Source) -> Problem:
-    return Problem(413, "too_large", f"the body is larger than {source.max_body_bytes} bytes")
-
-
-def header_lines(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
-    """`name: value` lines, in the order in which they came."""
-    return b"\n".join(map(b": ".join, headers))
-
-
-def without_secrets(headers: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """Headers as they may be kept: credentials that are no signatures are not."""
-    return [(name, b"[not kept]" if name in SECRET_HEADERS else value) for name, value in headers]
+def arrival_of(source: Source, request: Request, head: bytes, now_us: int) -> Arrival:
+    """What is stored of a request that was verified; `head` are its headers as they are kept."""
+    body, window_us = request.body, round(source.dedupe_window_s * 1e6)
+    return Arrival(source.name, head, body, sha256(body).digest(), now_us, window_us, source.scheme.identify(request))
 
 
 def _answer(recorded: list[Recorded], *, batch: bool) -> bytes:
@@ -305,10 +194,3 @@ def _answer(recorded: list[Recorded], *, batch: bool) -> bytes:
         for event in recorded
     ]
     return b'{"events": [%s]}' % b", ".join(events) if batch or len(events) != 1 else events[0]
-
-
-def next_step(problem: Problem, source: str) -> str:
-    """What an operator types next, for the log line of a refusal."""
-    if problem.status == 503:
-        return "postern doctor"
-    return f"postern rejections list --source {source} --limit 5"

@@ -16,6 +16,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         self._events: Counts[tuple[str, str]] = Counts()
         self._refused = Counter("postern_refused", "Refused requests", ["source", "code"], registry=self.registry)
+        self._handshakes = Counter("postern_handshakes", "Handshakes answered", ["source"], registry=self.registry)
         attempts = Counter("postern_attempts", "Attempts ended", ["handler", "ended"], registry=self.registry)
         calls = Counter("postern_calls", "Outbound calls sent", ["api", "status"], registry=self.registry)
         attempt_s = Histogram("postern_attempt_seconds", "Length of attempts", ["handler"], registry=self.registry)
@@ -36,6 +37,9 @@ class Metrics:
     def refused(self, source: str | None, code: str) -> None:
         """`source` None: a name that is not configured. Names that strangers make up are no labels."""
         self._refused.labels(source or "", code).inc()
+
+    def handshake(self, source: str) -> None:
+        self._handshakes.labels(source).inc()
 
     def attempt(self, handler: str, ended: str, seconds: float) -> None:
         self._attempts(handler, ended).inc()

@@ -24,7 +24,14 @@ class Problem(Exception):
     """An answer that is not a success. `detail` is for the caller; `note` is for the operator only."""
 
     def __init__(
-        self, status: int, code: str, detail: str = "", *, note: str = "", claimed_at: float | None = None
+        self,
+        status: int,
+        code: str,
+        detail: str = "",
+        *,
+        note: str = "",
+        claimed_at: float | None = None,
+        headers: Mapping[str, str] = NONE,
     ) -> None:
         super().__init__(status, code)
         self.status = status
@@ -32,6 +39,7 @@ class Problem(Exception):
         self.detail = detail
         self.note = note or detail
         self.claimed_at = claimed_at
+        self.headers = headers  # this answer's own, with names in lower case
 
     @property
     def body(self) -> bytes:
@@ -45,9 +53,9 @@ def problem_body(status: int, code: str, detail: str = "") -> bytes:
     return json.dumps(members).encode()
 
 
-def problem_head(status: int) -> bytes:
+def problem_head(status: int, own: Mapping[str, str] = NONE) -> bytes:
     """Its header lines, for whoever writes the answer himself; whether the connection closes is his to say."""
-    headers = {"content-type": MEDIA_TYPE, **HEADERS.get(status, NONE)}
+    headers = {"content-type": MEDIA_TYPE, **HEADERS.get(status, NONE), **own}
     return "".join(f"{name}: {value}\r\n" for name, value in headers.items() if name != "connection").encode()
 
 

@@ -30,6 +30,13 @@ class Presence:
     def _renew(self) -> None:
         self._store.write_from_thread(self._enrolment.renew)
 
+    def tell(self, trouble: str | None) -> None:
+        """Until it is written anew, `register` has to say the same."""
+        process_id = self._enrolment.process_id
+        if process_id is not None:
+            with suppress(Unavailable):
+                self._store.write_from_thread(lambda tx: processes.troubled(tx, process_id, trouble))
+
     def stop(self) -> None:
         self._sweep.close()
         if self._enrolment.process_id is not None:

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import os
+import signal
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -9,14 +11,15 @@ from functools import partial
 from threading import Timer
 from typing import TYPE_CHECKING
 
-from receiver import server
-from receiver.app import create_app
+from receiver import hangup, server
+from receiver.app import Apps, admin_token, create_app
 from receiver.elsewhere import Elsewhere
 from receiver.embedded import Embedded
 from receiver.load import load, put_on_path
 from receiver.metrics import Metrics
 from receiver.process import Presence, calm_gc, end_at_once
 from receiver.queue import Hints, make_broker
+from receiver.rereading import Rereading, Swap, differences
 from receiver.settings import Settings
 from receiver.sources import build_sources
 from receiver.store import Store, open_store, processes
@@ -37,7 +40,7 @@ class Listeners:
     admin: "socket | None"
 
 
-def serve(settings: Settings) -> None:
+def serve(settings: Settings, load_again: Callable[[], Settings]) -> None:
     """Serve until SIGTERM or SIGINT, then drain and exit 0. Errors: UserError for whatever stands in the way."""
     put_on_path(settings.root)
     sources = build_sources(settings)
@@ -50,14 +53,15 @@ def serve(settings: Settings) -> None:
     worker = Elsewhere(store) if settings.queue.has_broker else _inside(settings, store, metrics, broker)
     apps = create_app(settings, store, sources, metrics, worker)
     url = _url(settings, listeners.public)
-    presence = Presence(store, lambda tx: processes.register(tx, "receiver", url=url))
+    rereading = Rereading(settings, load_again, partial(_prepare, apps, worker))
+    presence = Presence(store, lambda tx: processes.register(tx, "receiver", url=url, trouble=rereading.trouble))
     proxies = settings.server.trusted_proxies
     main = server.server(
         apps.public,
         proxies,
         intake=apps.intake,
         on_refused=partial(metrics.refused, None),
-        on_start=partial(log.info, "listening on %s", url, extra={"sources": ",".join(sorted(sources)) or "none"}),
+        on_start=partial(_started, rereading, presence, url),
         on_stop=partial(_drain, apps.drain),
     )
     admin = server.server(apps.admin, proxies) if listeners.admin else None
@@ -80,6 +84,43 @@ def serve(settings: Settings) -> None:
 
 def _inside(settings: Settings, store: Store, metrics: Metrics, broker: "Broker") -> Embedded:
     return Embedded(lambda: load("processors.actors:start")(settings, store, metrics, broker))
+
+
+def _started(rereading: Rereading, presence: Presence, url: str) -> None:
+    """In the server's loop."""
+    reread: set[asyncio.Task[None]] = set()
+
+    def hear() -> None:
+        if hangup.terminal_has_gone():
+            os.kill(os.getpid(), signal.SIGTERM)
+            return
+        task = asyncio.get_running_loop().create_task(_reread(rereading, presence))
+        reread.add(task)
+        task.add_done_callback(reread.discard)
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hear)
+    hangup.release()
+    log.info("listening on %s", url, extra={"sources": ",".join(sorted(rereading.settings.sources)) or "none"})
+
+
+async def _reread(rereading: Rereading, presence: Presence) -> None:
+    await rereading.reread()
+    await asyncio.to_thread(presence.tell, rereading.trouble)
+
+
+def _prepare(apps: Apps, worker: Elsewhere | Embedded, old: Settings, new: Settings) -> Swap:
+    """Whatever may be wrong with the new ones shows here."""
+    sources, token = build_sources(new), admin_token(new)
+    worker.reread(new)
+
+    def swap() -> None:
+        changes = differences((old, apps.intake.sources), (new, sources))
+        level = logging.WARNING if old.sources.keys() - sources else logging.INFO  # what is gone may be missed
+        log.log(level, "read the configuration again: %s", "; ".join(changes) or "no source has changed")
+        apps.intake.change(sources, new.public_url)
+        apps.operators.token = token
+
+    return swap
 
 
 def _drain(not_ready: Callable[[], None]) -> None:

@@ -7,6 +7,7 @@ stands in `connection.py`.
 import asyncio
 import functools
 import os
+import resource
 import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
@@ -20,10 +21,13 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from receiver.connection import Connection
 from receiver.door import LINGER_S, Door
 from receiver.errors import UserError
-from receiver.ingest import Intake, Limits
+from receiver.ingest import Intake
+from receiver.wellformed import Limits
 
 GRACE_S = 3
 BACKLOG = 2048
+ACCEPTED_AT_ONCE = 32  # in one turn of the loop: asyncio's default is the whole backlog, and each may be one too many
+SPARE_FILES = 300  # the store's, the broker's, those of handlers, and of connections that are told of too many
 JUST_ACCEPTED_S = 0.02  # until such a connection is one of those that uvicorn asks to end
 
 
@@ -37,6 +41,8 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        for listener in sockets or ():
+            listener.listen(BACKLOG)  # asyncio has just made it as short as what it accepts at once
         self._on_start()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -89,6 +95,16 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
+def room_for(connections: int) -> int:
+    """How many of them may be open at once. Each is a file, and the usual limit of 1,024 may mostly be raised."""
+    files, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + SPARE_FILES
+    if resource.RLIM_INFINITY != files < wanted:
+        files = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files, most))
+    return connections if files == resource.RLIM_INFINITY else max(1, min(connections, files - SPARE_FILES))
+
+
 def _nothing(*_: object) -> None:
     """For callers who need no word of it."""
 
@@ -111,12 +127,12 @@ def server(
     proxied = ProxyHeadersMiddleware(app, list(trusted_proxies))  # type: ignore[arg-type]  # uvicorn's own ASGI types
     protocol = functools.partial(
         Connection, door=Door(intake) if intake else None, is_proxy=proxied.trusted_hosts.__contains__,
-        limits=limits or Limits(), on_refused=on_refused,
+        limits=limits or Limits(connections=room_for(Limits.connections)), on_refused=on_refused,
     )  # fmt: skip
     config = uvicorn.Config(
         proxied if trusted_proxies else app, http=protocol,  # type: ignore[arg-type]  # only ever called
         ws="none", lifespan="off", log_config=None, access_log=False, server_header=False, proxy_headers=False,
-        backlog=BACKLOG, timeout_graceful_shutdown=GRACE_S,
+        backlog=ACCEPTED_AT_ONCE, timeout_graceful_shutdown=GRACE_S,
     )  # fmt: skip
     return Server(config, on_start, on_stop)
 

@@ -3,6 +3,7 @@
 import ipaddress
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from types import MappingProxyType
 from typing import Annotated, Any, TypeVar
 
@@ -45,6 +46,18 @@ def _network(address: str) -> str:
     return address
 
 
+def _instant(value: Any) -> datetime:
+    try:
+        at = datetime.fromisoformat(value) if isinstance(value, str) and _RFC_3339.fullmatch(value) else value
+    except ValueError:
+        at = None
+    if not isinstance(at, datetime):
+        raise ValueError("must be a time such as 2030-01-31T08:00:00Z")
+    if at.tzinfo is None:
+        raise ValueError("must say of which zone this time is: end it with Z for UTC, or with an offset such as +01:00")
+    return at
+
+
 def _reference(value: Any) -> Any:
     plain = isinstance(value, str) and not value.startswith(("env:", "file:", "literal:"))
     return f"literal:{value}" if plain else value
@@ -54,6 +67,7 @@ def _thawed(value: Mapping[str, Any], serialize: SerializerFunctionWrapHandler) 
     return serialize(dict(value))
 
 
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)?", re.ASCII)
 _Name = TypeVar("_Name", bound=str)
 _Value = TypeVar("_Value")
 Frozen = Annotated[Mapping[_Name, _Value], AfterValidator(MappingProxyType), WrapSerializer(_thawed)]
@@ -66,6 +80,7 @@ Number = Annotated[float, BeforeValidator(_no_switch)]
 Seconds = Annotated[Number, Field(gt=0, le=1e9)]
 Factor = Annotated[Number, Field(ge=1, le=1000)]
 
+Instant = Annotated[datetime, BeforeValidator(_instant)]
 Text = Annotated[str, Field(min_length=1)]
 Locator = str | tuple[str, ...]
 PlainOrSecret = Annotated[Secret, BeforeValidator(_reference)]

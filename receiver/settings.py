@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SkipValidation, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SkipValidation, ValidationError, model_validator
 
 from receiver import environment, references
 from receiver.complaints import Written, complaint
@@ -22,6 +22,7 @@ from receiver.setting_types import (
     Frozen,
     HeaderName,
     HttpUrl,
+    Instant,
     Locator,
     Network,
     PlainOrSecret,
@@ -88,34 +89,53 @@ class WorkerSettings(Table):
     timeout_s: Seconds = 300
 
 
+class KeySettings(Table):
+    """Where a key of a source is, and from when on it verifies nothing any more. Without an end it is written alone."""
+
+    ref: Secret
+    not_after: Instant | None = None
+
+    @property
+    def ends_at(self) -> float | None:
+        """Epoch seconds."""
+        return None if self.not_after is None else self.not_after.timestamp()
+
+
+KeyEntry = Annotated[KeySettings, BeforeValidator(lambda said: said if isinstance(said, dict) else {"ref": said})]
+
+
 class SourceSettings(Table):
     """One source; a preset is these same keys. None is what nobody wrote: the preset's value counts."""
 
     preset: str | None = None
     scheme: str | None = None
-    secrets: tuple[Secret, ...] = ()
+    secrets: tuple[KeyEntry, ...] = ()
     tolerance_s: Seconds | None = None
     max_body_bytes: Positive | None = None
     public_url: HttpUrl | None = None
     signature: Locator | None = None
     signature_format: str | None = None
     signature_separator: str | None = None
+    every_signature: bool | None = None  # each place in `signature` counts, not only the first that is there
     content: str | None = None
     hash: Literal["sha1", "sha256", "sha512"] | None = None
     encoding: Literal["hex", "base64"] | None = None
-    secret_encoding: Literal["utf8", "hex", "base64"] | None = None
+    secret_encoding: Literal["utf8", "hex", "base64", "prefixed"] | None = None
     secret_prefix: str | None = None
     dedupe_window_s: Seconds | None = None
     timestamp: Locator | None = None
     timestamp_unit: Literal["s", "ms", "iso"] | None = None
+    nonce: Locator | None = None  # what the sender may use for one body only
     id: Locator | None = None
     type: Locator | None = None
     data: Locator | None = None
     items: Locator | None = None
     occurred_at: Locator | None = None
-    echo: Frozen[str, Any] | None = None  # how a signed handshake is recognised and answered
+    body_format: Literal["json", "form", "lines"] | None = None
+    handshakes: tuple[Frozen[str, Any], ...] | None = None  # how each is recognised and answered
+    answer: Frozen[str, Any] | None = None  # how an accepted delivery is answered, where not in our own way
     # Schemes with public keys, tokens and certificates.
-    public_keys: tuple[Secret, ...] | None = None
+    public_keys: tuple[KeyEntry, ...] | None = None
     keys: Frozen[str, Secret] | None = None
     trust_anchors: tuple[Secret, ...] | None = None
     verify_token: Secret | None = None
@@ -128,8 +148,12 @@ class SourceSettings(Table):
     alg: str | None = None
     # About the vendor, for people.
     sample_headers: Frozen[str, str] | None = None
+    sample_secret: str | None = None
     docs: str | None = None
     covers: str | None = None
+    retries: str | None = None
+    redeliver: str | None = None
+    proof: str | None = None
 
 
 class BearerAuth(Table):

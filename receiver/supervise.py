@@ -15,11 +15,13 @@ from contextlib import suppress
 from logging import getLogger
 from typing import Any
 
+from receiver import hangup
 from receiver.log import set_up
 
 log = getLogger("postern.supervisor")
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+HEEDED = (*SIGNALS, signal.SIGHUP)
 STOP_S = 11.0  # the engine drains for 7 s and may be stuck for 3 more; what then is left is killed
 YOUNG_S = 10.0
 WAITS_S = (0.0, 0.0, 0.5, 1.0, 2.0, 5.0, 10.0)  # before the next one, by how many have died young in a row
@@ -37,6 +39,8 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in SIGNALS:
             loop.add_signal_handler(number, self._hear, number)
+        loop.add_signal_handler(signal.SIGHUP, self._pass_on)
+        hangup.release()  # held since `postern worker` was typed
         log.info("worker processes: %d", count)
         drained = await asyncio.gather(*(self._keep_one() for _ in range(count)))
         log.info("stopped")
@@ -50,6 +54,14 @@ class Supervisor:
             os._exit(128 + number)
         log.info("draining")
         self._told.set()
+
+    def _pass_on(self) -> None:
+        """Each worker reads the configuration again for itself."""
+        if hangup.terminal_has_gone():
+            self._hear(signal.SIGTERM)
+            return
+        for child in self._alive:
+            _signal(child, signal.SIGHUP)
 
     async def _keep_one(self) -> bool:
         """Always one child, until we are told to stop; whether the last one drained."""
@@ -84,11 +96,11 @@ class Supervisor:
 
 async def _start(leash: int) -> Process:
     # Blocked signals stay so in the child until it can take them; one for us waits here meanwhile.
-    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    signal.pthread_sigmask(signal.SIG_BLOCK, HEEDED)
     try:
         return await asyncio.create_subprocess_exec(sys.executable, "-P", "-m", "receiver.worker", stdin=leash)
     finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HEEDED)
 
 
 async def _drained(child: Process) -> bool:

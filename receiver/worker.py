@@ -19,10 +19,11 @@ from receiver.load import load, put_on_path
 from receiver.metrics import Metrics
 from receiver.process import calm_gc, end_at_once
 from receiver.queue import make_broker
+from receiver.rereading import Rereading, Swap
 from receiver.settings import Settings, shown_url
 from receiver.settings import load as load_settings
 from receiver.store import open_store
-from receiver.supervise import SIGNALS
+from receiver.supervise import HEEDED, SIGNALS
 
 logger = logging.getLogger("postern.worker")
 
@@ -30,10 +31,11 @@ LOOK_S = 0.5
 
 
 def main() -> None:
-    told = threading.Event()
+    told, to_reread = threading.Event(), threading.Event()
     for number in SIGNALS:
         signal.signal(number, lambda *_: told.set())
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # blocked since before our start, so that none is lost
+    signal.signal(signal.SIGHUP, lambda *_: to_reread.set())
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, HEEDED)  # blocked since before our start, so that none is lost
     log.set_up()
     threading.Thread(target=_hear_the_end, args=(told,), name="leash", daemon=True).start()
     status = 1
@@ -45,8 +47,11 @@ def main() -> None:
         with ExitStack() as stops:  # one that fails must not keep the others from their turn
             worker = Embedded(partial(_start, settings, stops), failed=partial(_make_room, told))
             worker.start()
+            rereading = Rereading(settings, load_settings, partial(_prepare, worker))
             while not told.wait(LOOK_S):  # a signal that another thread took does not end a wait: so after SIGCONT
-                pass
+                if to_reread.is_set():
+                    to_reread.clear()
+                    _reread(rereading)
             stops.callback(worker.stop)
         status = 0
     except UserError as error:
@@ -70,6 +75,17 @@ def _start(settings: Settings, stops: ExitStack) -> Worker:
     broker = make_broker(settings.queue.url)
     worker: Worker = load("processors.actors:start")(settings, store, Metrics(), broker)
     return worker
+
+
+def _reread(rereading: Rereading) -> None:
+    if swap := rereading.read():
+        swap()
+
+
+def _prepare(worker: Embedded, old: Settings, new: Settings) -> Swap:
+    """Secrets of apis are looked up when they are needed: one that is missing parks its runs, as at the start."""
+    worker.reread(new)
+    return partial(logger.info, "read the configuration again")
 
 
 def _make_room(told: threading.Event) -> None:

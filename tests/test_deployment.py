@@ -16,10 +16,10 @@ import pytest
 import yaml
 
 from receiver.cli.main import postern
-from receiver.ingest import Limits
 from receiver.schemes.presets import preset_names
 from receiver.settings import Settings, load
 from receiver.sources import describe_source
+from receiver.wellformed import Limits
 from tests.support.postern import serving, write_project
 
 ROOT = Path(__file__).parents[1]
@@ -219,6 +219,7 @@ def _seconds(text: str) -> int:
 def test_a_unit_drains_starts_again_and_may_do_little(unit: Path) -> None:
     assert _values(unit, "KillMode") == ["mixed"]
     assert int(_values(unit, "TimeoutStopSec")[0]) > STOPS_WITHIN_S
+    assert _values(unit, "ExecReload") == ["/bin/kill -HUP $MAINPID"]
     assert _values(unit, "Restart") == ["always"]
     assert _values(unit, "StartLimitIntervalSec") == ["0"]
     assert _values(unit, "User") == ["postern"]

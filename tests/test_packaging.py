@@ -54,7 +54,7 @@ def test_the_wheel_names_the_version_of_the_code_and_carries_the_licence(wheel: 
     info = f"postern-{receiver.__version__}.dist-info"
     assert f"\nVersion: {receiver.__version__}\n" in wheel.read(f"{info}/METADATA").decode()
     assert wheel.read(f"{info}/licenses/LICENSE") == (ROOT / "LICENSE").read_bytes()
-    assert wheel.read(f"{info}/entry_points.txt") == b"[console_scripts]\npostern = receiver.cli:main\n"
+    assert wheel.read(f"{info}/entry_points.txt") == b"[console_scripts]\npostern = receiver.__main__:main\n"
 
 
 def test_an_installed_wheel_finds_its_fixtures(wheel: zipfile.ZipFile, tmp_path: Path) -> None:

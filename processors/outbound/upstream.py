@@ -193,20 +193,30 @@ class Upstreams:
         self._settings = settings
         self._transports = transports or {}
         self._open: dict[str, Upstream] = {}
+        self._before: list[Upstream] = []
+
+    def change(self, settings: Settings) -> None:
+        """From the next call on; those under way end as they began, on connections that stay open until `aclose`."""
+        self._before += self._open.values()
+        self._settings = settings
+        self._open = {}
 
     def get(self, name: str) -> Upstream:
         """Errors: LookupError for a name that is not configured, UserError where its secret is missing."""
-        upstream = self._open.get(name)
+        opened = self._open  # before the settings, which `change` sets first: no old one gets among the new
+        upstream = opened.get(name)
         if upstream is None:
-            api = self._settings.apis.get(name)
+            settings = self._settings
+            api = settings.apis.get(name)
             if api is None:
-                known = ", ".join(sorted(self._settings.apis)) or "none"
+                known = ", ".join(sorted(settings.apis)) or "none"
                 raise LookupError(f"there is no [apis.{name}] in the configuration (known: {known})")
-            upstream = self._open.setdefault(name, Upstream(name, self._settings, api, self._transports.get(name)))
+            upstream = opened.setdefault(name, Upstream(name, settings, api, self._transports.get(name)))
         return upstream
 
     async def aclose(self) -> None:
-        await asyncio.gather(*(upstream.aclose() for upstream in self._open.values()))
+        await asyncio.gather(*(upstream.aclose() for upstream in (*self._before, *self._open.values())))
+        self._before.clear()
         self._open.clear()
 
 

@@ -12,7 +12,7 @@ class Operators:
     """Answers 401 to everyone without `Authorization: Bearer <admin token>`, and to everyone where no token is set."""
 
     def __init__(self, token: bytes | None) -> None:
-        self._token = token
+        self.token = token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._may_enter(Headers(scope=scope).get("authorization", "")):
@@ -25,6 +25,6 @@ class Operators:
 
     def _may_enter(self, authorization: str) -> bool:
         scheme, _, given = authorization.partition(" ")
-        if not self._token or scheme.lower() != "bearer":
+        if not self.token or scheme.lower() != "bearer":
             return False
-        return hmac.compare_digest(given.strip().encode("latin-1", "replace"), self._token)
+        return hmac.compare_digest(given.strip().encode("latin-1", "replace"), self.token)

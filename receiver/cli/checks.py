@@ -2,6 +2,7 @@
 
 import os
 import socket
+import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,6 +19,7 @@ from receiver.errors import UserError
 from receiver.http import httpx
 from receiver.load import put_on_path
 from receiver.queue import hint, make_broker
+from receiver.schemes import Key
 from receiver.settings import Settings, shown_url
 from receiver.store import Store, processes, reads
 from receiver.store.database import Database, database_at
@@ -80,9 +82,16 @@ def _secrets(settings: Settings) -> Iterator[Finding]:
             if isinstance(found, UserError):
                 yield _wrong("secrets", found)
             else:
-                yield Finding("ok", "secrets", f"{name}: {found.shown}")
+                yield _key(name, found)
     for error in missing_elsewhere(settings):
         yield _wrong("secrets", error, "warn")
+
+
+def _key(source: str, key: Key) -> Finding:
+    if key.not_after is None or key.not_after > time.time():
+        return Finding("ok", "secrets", f"{source}: {key.shown}")
+    ended = shown_time(datetime.fromtimestamp(key.not_after, UTC))
+    return Finding("warn", "secrets", f"{source}: {key.shown} verifies nothing since {ended}", "Take it out")
 
 
 # ── the store ──

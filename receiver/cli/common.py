@@ -51,10 +51,15 @@ def yes_option(function: F) -> F:
 # ── what to work on ──
 
 
+def configuration_file() -> Path | None:
+    """That of `--config`."""
+    invocation = click.get_current_context().find_object(Invocation)
+    return invocation.config if invocation else None
+
+
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """The settings of `--config`; their warnings go to standard error."""
-    invocation = click.get_current_context().find_object(Invocation) or Invocation()
-    settings = load(invocation.config, environ)
+    settings = load(configuration_file(), environ)
     for warning in settings.warnings:
         complain(warning)
     return settings

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 import click
@@ -11,8 +12,10 @@ from receiver.cli.common import complain, json_option, load_settings, print_json
 from receiver.cli.secrets import missing_elsewhere, source_keys
 from receiver.errors import UserError
 from receiver.load import put_on_path
-from receiver.settings import Configuration, Settings, Table, shown_url
-from receiver.sources import unused_keys
+from receiver.schemes import AsksVendor, Scheme
+from receiver.schemes.reader import Reader
+from receiver.settings import Configuration, KeySettings, Settings, Table, shown_url
+from receiver.sources import describe_source, key_places, unused_keys
 
 
 @click.group()
@@ -42,8 +45,18 @@ def without_effect(settings: Settings) -> Iterator[str]:
     for name, source in settings.sources.items():
         for key in unused_keys(name, settings):
             yield f"[sources.{name}] {key} changes nothing: this source's scheme does not use it"
-        if not source.secrets:
+        scheme = describe_source(name, settings).scheme
+        if isinstance(scheme, Reader) and scheme.lacks:
+            yield f"[sources.{name}] has no {' and no '.join(scheme.lacks)}, so it accepts nothing"
+        if isinstance(scheme, Reader) and scheme.lacks_for_handshakes:
+            yield f"[sources.{name}] has no {' and no '.join(scheme.lacks_for_handshakes)}, so it refuses handshakes"
+        if not asks_alone(scheme) and not any(key_places(source, scheme, name)):
             yield f"[sources.{name}] has no secret, so it accepts nothing"
+
+
+def asks_alone(scheme: Scheme) -> bool:
+    """Whether it can do without any key of ours."""
+    return isinstance(scheme, AsksVendor) and scheme.asks_alone
 
 
 def _missing(settings: Settings) -> Iterator[UserError]:
@@ -56,7 +69,9 @@ def _missing(settings: Settings) -> Iterator[UserError]:
 
 
 def _plain(value: Any) -> Any:
-    """As dicts, lists, texts and numbers, without any secret."""
+    """As dicts, lists, texts, times and numbers, without any secret."""
+    if isinstance(value, KeySettings) and value.not_after is None:
+        return str(value.ref)
     if isinstance(value, Table | Mapping):
         pairs = value.items() if isinstance(value, Mapping) else value
         return {name: _plain(inner) for name, inner in pairs if inner is not None}
@@ -93,4 +108,6 @@ def _value(value: Any) -> str:
         return f"[{', '.join(map(_value, value))}]"
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
     return json.dumps(value, ensure_ascii=False)

@@ -7,7 +7,8 @@ from dataclasses import asdict
 
 import click
 
-from receiver.cli.common import json_option, not_built, one_line, print_json
+from receiver.cli.common import json_option, one_line, print_json
+from receiver.cli.signature import signature
 
 
 @click.group(invoke_without_command=True)
@@ -35,4 +36,4 @@ def doctor(ctx: click.Context, as_json: bool) -> int:
     return int(failed)
 
 
-doctor.add_command(not_built("signature", "Type postern rejections list for the causes that are kept"))
+doctor.add_command(signature)

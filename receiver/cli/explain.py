@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from receiver.store import Session
 
 ENDED = {"failed": "failed", "waiting": "was put off", "parked": "was parked", "dropped": "was dropped",
-         "lapsed": "was cut off", "replayed": "was replayed"}  # fmt: skip
+         "lapsed": "was cut off", "replayed": "was replayed", "promoted": "was promoted"}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,6 @@
 
 import os
 from collections.abc import Sequence
-from difflib import get_close_matches
-from importlib.resources import files
 from pathlib import Path
 
 import click
@@ -11,15 +9,25 @@ from pydantic import TypeAdapter, ValidationError
 
 from receiver.cli import templates
 from receiver.cli.common import Invocation
-from receiver.cli.templates import NewSource
+from receiver.cli.templates import NewSource, new_source, word_of
 from receiver.errors import UserError
-from receiver.schemes.presets import preset_names
+from receiver.schemes.presets import near_presets, preset_names
 from receiver.setting_types import SourceName
 
 SECRET_FILE = ".env"
+WIDTH = 80
 
 
-@click.command()
+class ListsPresets(click.Command):
+    """Its help ends with all presets, in columns."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Presets"):
+            for line in _columns(preset_names(), WIDTH - formatter.current_indent):
+                formatter.write(f"{'':>{formatter.current_indent}}{line}\n")
+
+
+@click.command(cls=ListsPresets)
 @click.argument("folder", metavar="[DIR]", default=".", type=click.Path(path_type=Path))
 @click.option("--source", "names", metavar="NAME", multiple=True, default=("stripe",), show_default="stripe",
               help="A preset, or any name for a private vendor; may be repeated.")  # fmt: skip
@@ -29,7 +37,7 @@ def init(folder: Path, names: Sequence[str]) -> None:
         raise UserError("init writes postern.toml into DIR: it takes no --config", exit_code=2)
     sources = _sources(names)
     contents = {path: text.encode() for path, text in templates.files(sources).items()}
-    contents |= {f"fixtures/{source.fixture}.json": _shipped(source) for source in sources}
+    contents |= {source.fixture_file: source.example.fixture.body for source in sources}
     written = [path for path, content in contents.items() if _write(folder / path, content)]
     left = [path for path in contents if path not in written]
     if not written:
@@ -38,21 +46,24 @@ def init(folder: Path, names: Sequence[str]) -> None:
     _tell(folder, sources, written, left)
 
 
+def _columns(names: Sequence[str], width: int) -> list[str]:
+    """Read from top to bottom, as many columns as fit."""
+    cell = max(map(len, names)) + 2
+    rows = -(-len(names) // (width // cell))
+    return ["".join(name.ljust(cell) for name in names[row::rows]).rstrip() for row in range(rows)]
+
+
 def _sources(names: Sequence[str]) -> list[NewSource]:
-    sources = [NewSource(name) for name in dict.fromkeys(names)]
-    for source in sources:
+    names = list(dict.fromkeys(names))
+    for name in names:
         try:
-            TypeAdapter(SourceName).validate_python(source.name)
+            TypeAdapter(SourceName).validate_python(name)
         except ValidationError as error:
             rule = error.errors()[0]["msg"].removeprefix("Value error, ")
-            raise UserError(f"{source.name!r} cannot be a source: {rule}", "--source", exit_code=2) from None
-    if len({source.word for source in sources}) < len(sources):
+            raise UserError(f"{name!r} cannot be a source: {rule}", "--source", exit_code=2) from None
+    if len(set(map(word_of, names))) < len(names):
         raise UserError("two of the names differ only in . - and _", "--source", exit_code=2)
-    return sources
-
-
-def _shipped(source: NewSource) -> bytes:
-    return (files("receiver.fixtures") / (source.preset or "hmac") / f"{source.example.type}.json").read_bytes()
+    return [new_source(name) for name in names]
 
 
 def _write(path: Path, content: bytes) -> bool:
@@ -90,6 +101,6 @@ def _tell(folder: Path, sources: Sequence[NewSource], written: Sequence[str], le
 
 
 def _about_private(name: str) -> str:
-    near = get_close_matches(name, preset_names(), 1)
-    meant = f" Did you mean {near[0]}?" if near else ""
+    near = " or ".join(near_presets(name))
+    meant = f" Did you mean {near}?" if near else ""
     return f"{name} is no preset, so it is a private vendor: say in postern.toml how it signs.{meant}"

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import click
 
-from receiver import __version__
+from receiver import __version__, hangup
 from receiver.cli.common import Invocation, complain, config_option
 from receiver.errors import UserError
 
@@ -29,6 +29,7 @@ COMMANDS = {
     "db": ("receiver.cli.db:db", "Make, upgrade and move the store."),
 }
 """Import string and one line of help: `postern --help` imports none of them."""
+HEEDS_SIGHUP = ("serve", "worker")
 
 
 class Commands(click.Group):
@@ -63,6 +64,8 @@ def _take_config(command: click.Command) -> None:
 @click.pass_context
 def postern(ctx: click.Context) -> None:
     """A gate for webhooks: verifies them, keeps the exact bytes, runs your handlers until their work is done, once."""
+    if ctx.invoked_subcommand not in HEEDS_SIGHUP:
+        hangup.release()
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
 

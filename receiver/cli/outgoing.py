@@ -10,17 +10,17 @@ import string
 import time
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from pydantic_core import from_json
 
 from receiver.errors import UserError
 from receiver.fixture import Fixture, in_form, kind_of
-from receiver.schemes import Headers, Request, parse_body
-from receiver.schemes.locator import Body, compile_locator
+from receiver.schemes import Headers, Refused, Request, parse_body, parse_fields
+from receiver.schemes.locator import Body, compile_locator, put
 from receiver.settings import Settings
 from receiver.sources import Source
 
@@ -36,8 +36,9 @@ class Outgoing:
     url: str
     headers: list[tuple[bytes, bytes]]
     body: bytes
-    echo: bytes | None
-    """What the answer must hold where this is a handshake and no event."""
+    is_handshake: bool
+    ids: tuple[str, ...] = ()
+    """Of its events, where the answer does not tell, for it is one that the vendor prescribes."""
 
 
 def choose_source(fixture: Fixture, wanted: str | None, settings: Settings) -> str:
@@ -68,16 +69,29 @@ def outgoing(
     fixture: Fixture, body: bytes, source: Source, target: str, public_url: str | None, *, new: bool
 ) -> Outgoing:
     """`body`, which is the fixture's or made of it, signed now with the source's newest secret."""
+    source = replace(source, keys=source.live_keys(time.time()))
     if not source.keys:
-        where = f"[sources.{source.name}] secrets"
-        raise UserError(f"the source {source.name} has no secret to sign with", where, 'Add secrets = ["env:NAME"]')
+        where, fix = f"[sources.{source.name}] secrets", 'Add secrets = ["env:NAME"]'
+        if source.vendor is not None:
+            fix += " with a private key of your own, to try it: the vendor's is the vendor's"
+        raise UserError(f"the source {source.name} has no secret to sign with", where, fix)
     url = _signed_url(source, target, public_url)
     id = in_form(source.preset, uuid.uuid4()) if new else fixture.header_id(source.preset)
     request = _signed(fixture, source, url, id, body)
-    echo = source.scheme.echo(request)
-    if new and echo is None:
+    is_handshake = _is_handshake(request, source)
+    if new and not is_handshake:
         request = _signed(fixture, source, url, id, _with_new_ids(request, source, id))
-    return Outgoing(fixture, source.name, target, list(request.headers.raw), request.body, echo)
+    query = request.query.decode("latin-1")
+    target += f"{'&' if urlsplit(target).query else '?'}{query}" if query else ""
+    ids = _ids(request, source) if source.answer and not is_handshake else ()
+    return Outgoing(fixture, source.name, target, list(request.headers.raw), request.body, is_handshake, tuple(ids))
+
+
+def _is_handshake(request: Request, source: Source) -> bool:
+    try:
+        return any(source.scheme.greet(request, source.keys, verified=verified) for verified in (False, True))
+    except Refused:
+        return True  # and the receiver will say what is wrong with it
 
 
 def _signed_url(source: Source, target: str, public_url: str | None) -> str:
@@ -88,11 +102,11 @@ def _signed_url(source: Source, target: str, public_url: str | None) -> str:
 
 
 def _signed(fixture: Fixture, source: Source, url: str, id: str, body: bytes) -> Request:
-    headers = source.scheme.sign(body, source.keys[0], time.time(), url=url, id=id, type=fixture.type)
-    raw = [(name.lower().encode(), value.encode()) for name, value in headers]
+    signed = source.scheme.sign(body, source.keys[0], time.time(), url=url, id=id, type=fixture.type)
+    raw = [(name.lower().encode(), value.encode()) for name, value in signed.headers]
     if not any(name == b"content-type" for name, _ in raw):
         raw.append((b"content-type", b"application/json"))
-    return Request("POST", url, Headers(raw), body)
+    return Request("POST", url, Headers(raw), signed.body, signed.query.encode(), source.scheme.parse)
 
 
 # ── a new id ──
@@ -118,10 +132,11 @@ def _ids(request: Request, source: Source) -> list[str]:
 def _replaced(request: Request, source: Source, old: str, new: str, wanted: list[str]) -> Request:
     """Where the id stands is found by trying: in the right place the new one makes the scheme read the wanted ids."""
     as_text = ((json.dumps(old, ensure_ascii=ascii), json.dumps(new, ensure_ascii=ascii)) for ascii in (False, True))
-    for was, becomes in (*as_text, (old, new)):
+    last = old.rpartition(":")[2], new.rpartition(":")[2]
+    for was, becomes in (*as_text, (old, new), last):
         for found in re.finditer(re.escape(was.encode()), request.body):
             body = request.body[: found.start()] + becomes.encode() + request.body[found.end() :]
-            tried = Request(request.method, request.url, request.headers, body)
+            tried = Request(request.method, request.url, request.headers, body, request.query, source.scheme.parse)
             if _ids(tried, source) == wanted:
                 return tried
     raise UserError(f"the id {old} was not found in the body", fix="Give it a new one with --set path=value")
@@ -129,6 +144,9 @@ def _replaced(request: Request, source: Source, old: str, new: str, wanted: list
 
 def new_id(old: str) -> str:
     """An id of the old one's form: what comes first stays, digits become other digits, letters other letters."""
+    first, colon, last = old.rpartition(":")
+    if colon:  # made of several values
+        return f"{first}:{new_id(last)}"
     try:
         uuid.UUID(old)
     except ValueError:
@@ -148,17 +166,23 @@ def _another(character: str) -> str:
 
 
 def with_values(body: bytes, assignments: Sequence[str]) -> bytes:
-    """The body with `path=value` put into it; a value is JSON, or else a text."""
+    """The body with `path=value` put into it; a value is JSON, or else a text. In a form it is one of the fields."""
     if not assignments:
         return body
     payload = parse_body(body)
+    form = dict(reversed(parse_fields(body).items())) if payload is None else {}  # in their order
     for assignment in assignments:
         path, equals, text = assignment.partition("=")
         steps = _steps(path)
         if not equals or not steps:
             fix = "Write it like data.object.amount=500 or lines[0].sku=LQ-30"
             raise UserError(f"{assignment!r} does not say what to set", "--set", fix, exit_code=2)
-        _put(payload, steps, _value(text), path)
+        if path in form:
+            form[path] = text
+        elif not put(payload, steps, _value(text)):
+            raise UserError(f"the fixture has no place for {path}", "--set")
+    if form:
+        return urlencode(form).encode()
     return json.dumps(payload, ensure_ascii=False).encode("utf-8", "surrogateescape")
 
 
@@ -175,19 +199,3 @@ def _value(text: str) -> Any:
         return from_json(text.encode("utf-8", "surrogateescape"), allow_inf_nan=False)
     except ValueError:
         return text
-
-
-def _put(payload: Any, steps: Sequence[str | int], value: Any, path: str) -> None:
-    *above, last = steps
-    for step in above:
-        if isinstance(payload, dict) and isinstance(step, str):
-            payload = payload.setdefault(step, {})
-        else:
-            payload = payload[_index(payload, step, path)]
-    payload[last if isinstance(payload, dict) and isinstance(last, str) else _index(payload, last, path)] = value
-
-
-def _index(payload: Any, step: str | int, path: str) -> int:
-    if isinstance(payload, list) and isinstance(step, int) and step < len(payload):
-        return step
-    raise UserError(f"the fixture has no place for {path}", "--set")

@@ -1,6 +1,7 @@
 """`postern rejections`: the refused requests that are kept, each with its cause and both clocks.
 
 Only the newest of each source are kept. The signature that was expected is nowhere: whoever reads this could forge.
+How they become events after all stands in `reverify.py`.
 """
 
 from dataclasses import asdict
@@ -8,29 +9,40 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from receiver.cli.common import json_option, load_settings, print_json, print_table, reading
+from receiver.cli.common import json_option, load_settings, one_line, print_json, print_table, reading
 from receiver.cli.fields import header_pairs, print_fields
 from receiver.cli.filters import limit_option, utf8
+from receiver.cli.reverify import reverify
 from receiver.errors import UserError
+from receiver.load import put_on_path
+from receiver.sources import Source, describe_source
 
 if TYPE_CHECKING:
-    from receiver.store.reads import RejectionRow
+    from receiver.settings import Settings
+    from receiver.store.reads import Kept, RejectionRow
 
-COLUMNS = ("rejection", "received", "source", "code", "difference", "bytes", "cause")
+COLUMNS = ("rejection", "received", "source", "code", "difference", "bytes", "promotable", "cause")
 NEXT = {
     "signature_mismatch": "Compare the fingerprints in postern sources with the vendor's secret; while it is rotated,"
-    " list both in secrets",
+    " list both in secrets. Then type postern rejections reverify --source {source}",
     "signature_missing": "It was not sent by this vendor, or not to this source's address: see postern sources",
     "signature_malformed": "It was not signed as this source's preset or scheme says: see postern sources",
     "timestamp_stale": "Either the clock here is wrong (postern doctor), or it was sent again late by a stranger",
     "timestamp_future": "The clock here is behind (postern doctor), or the vendor's is ahead",
+    "secret_offered": "If you have just set up this webhook at the vendor, put the secret that stands in this request"
+    " into the source's secrets. If not, a stranger sent it: leave it alone",
+    "handshake_refused": "Compare the source's verify_token with what you told the vendor",
+    "handshake_malformed": "It was not sent by this vendor, or the vendor has changed its handshake",
     "too_large": "If such a body is real, raise max_body_bytes of the source",
 }
 
 
 @click.group()
 def rejections() -> None:
-    """List and show refused requests."""
+    """List and show refused requests, and promote those that were refused by mistake."""
+
+
+rejections.add_command(reverify)
 
 
 @rejections.command("list")
@@ -42,17 +54,63 @@ def list_(source: str | None, code: str | None, limit: int, as_json: bool) -> No
     """Refused requests, newest first."""
     from receiver.store import reads
 
-    with reading(load_settings()) as session:
-        found = reads.rejections(session, source, limit, code)
+    settings = load_settings()
+    hindrances = Hindrances(settings)
+    with reading(settings) as session:
+        found = [(kept.row, hindrances.of(kept)) for kept in reads.kept(session, source, limit, code)]
     if as_json:
-        for row in found:
-            print_json(asdict(row))
+        for row, why_not in found:
+            print_json(_object(row, why_not))
     else:
-        print_table(COLUMNS, map(_line, found))
+        print_table(COLUMNS, (_line(row, why_not) for row, why_not in found))
+        _print_notes(found)
 
 
-def _line(row: "RejectionRow") -> tuple[Any, ...]:
-    return (row.id, row.received_at, row.source, row.code, difference(row), row.size_bytes, row.detail)
+def _object(row: "RejectionRow", why_not: str | None) -> dict[str, Any]:
+    return {**asdict(row), "promotable": why_not is None, "why_not": why_not}
+
+
+def _line(row: "RejectionRow", why_not: str | None) -> tuple[Any, ...]:
+    promotable = "no" if why_not else "yes"
+    return (row.id, row.received_at, row.source, row.code, difference(row), row.size_bytes, promotable, row.detail)
+
+
+def _print_notes(found: "list[tuple[RejectionRow, str | None]]") -> None:
+    """Why not, where the cause alone does not say it; the same reason once."""
+    from receiver.reverify import REPAIRABLE
+
+    ids: dict[str, list[str]] = {}
+    for row, why_not in found:
+        if why_not and row.code in REPAIRABLE:
+            ids.setdefault(why_not, []).append(row.id)
+    if ids:
+        click.echo("\nnot promotable")
+    for why_not, named in ids.items():
+        click.echo(f"  {', '.join(named)}\n    {one_line(why_not)}")
+
+
+class Hindrances:
+    """Why rejections cannot be promoted, by their sources as they are configured now; nobody's secret is needed."""
+
+    def __init__(self, settings: "Settings") -> None:
+        put_on_path(settings.root)
+        self._settings = settings
+        self._sources: dict[str, Source | UserError | None] = {}
+
+    def of(self, kept: "Kept") -> str | None:
+        from receiver.reverify import hindrance
+
+        name = kept.row.source
+        if name not in self._sources:
+            self._sources[name] = self._described(name)
+        source = self._sources[name]
+        return source.what if isinstance(source, UserError) else hindrance(kept, source)
+
+    def _described(self, name: str) -> Source | UserError | None:
+        try:
+            return describe_source(name, self._settings) if name in self._settings.sources else None
+        except UserError as error:
+            return error
 
 
 def difference(row: "RejectionRow") -> str | None:
@@ -72,17 +130,20 @@ def show(rejection: str, raw: bool, as_json: bool) -> None:
         raise UserError("--raw prints bytes, and --json an object", fix="Type one of them", exit_code=2)
     from receiver.store import reads
 
-    with reading(load_settings()) as session:
+    settings = load_settings()
+    with reading(settings) as session:
         found = reads.rejection(session, rejection)
     if found is None:
         what = f"there is no rejection {rejection!r}"
         raise UserError(what, fix="Only the newest are kept: type postern rejections list")
-    row, headers, body = found
+    row = found.row
+    said = _object(row, None if raw else Hindrances(settings).of(found))
     if raw:
-        click.echo(body, nl=False)
+        click.echo(found.body, nl=False)
     elif as_json:
-        print_json(asdict(row) | {"headers": header_pairs(headers)})
+        print_json(said | {"headers": header_pairs(found.headers)})
     else:
-        print_fields(asdict(row) | {"difference_s": difference(row)}, headers)
+        shown = {"difference_s": difference(row), "promotable": "yes" if said["promotable"] else "no"}
+        print_fields(said | shown, found.headers)
         if row.code in NEXT:
-            click.echo(f"next\n  {NEXT[row.code]}")
+            click.echo(f"next\n  {NEXT[row.code].format(source=row.source)}")

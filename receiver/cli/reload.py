@@ -11,6 +11,8 @@ from types import FrameType
 
 import click
 
+from receiver import hangup
+
 LOOK_S = 0.5
 STOP_S = 15.0
 ENDINGS = (".py", ".toml", ".env")
@@ -26,6 +28,7 @@ def restart_on_change(root: Path) -> int:
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
+    hangup.release()
     while not stopping:
         seen = stamps(root)
         child = _start()

@@ -7,23 +7,24 @@ from receiver.errors import UserError
 from receiver.references import Secret
 from receiver.schemes import Key
 from receiver.settings import Settings, Table
-from receiver.sources import describe_source
+from receiver.sources import build_key, describe_source, key_places
 
 
 def source_keys(name: str, settings: Settings) -> Iterator[tuple[Secret, Key | UserError]]:
     """Each reference with its key, or with what is wrong with it. Errors: UserError if the source itself is wrong."""
     scheme = describe_source(name, settings).scheme
-    for number, reference in enumerate(settings.sources[name].secrets):
-        where = f"[sources.{name}] secrets[{number}]"
+    for place in key_places(settings.sources[name], scheme, name):
         try:
-            yield reference, scheme.key(str(reference), settings.resolve(reference, where), where)
+            yield place.reference, build_key(place, settings)
         except UserError as error:
-            yield reference, error
+            yield place.reference, error
 
 
 def missing_elsewhere(settings: Settings) -> Iterator[UserError]:
-    """What is wrong with the secrets of apis, and with the admin token."""
-    held = [("admin_token", settings.admin_token), *((f"[apis.{name}]", api) for name, api in settings.apis.items())]
+    """What is wrong with the secrets of apis, the words of handshakes, and the admin token."""
+    words = ((f"[sources.{name}] verify_token", source.verify_token) for name, source in settings.sources.items())
+    apis = ((f"[apis.{name}]", api) for name, api in settings.apis.items())
+    held: list[tuple[str, Any]] = [("admin_token", settings.admin_token), *words, *apis]
     for where, reference in (found for place, value in held for found in _references(value, place)):
         try:
             settings.resolve(reference, where)

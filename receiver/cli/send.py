@@ -93,7 +93,7 @@ def send(
             target = _target(base, as_source.name)
             for _ in range(times):
                 out = outgoing(fixture, body, as_source, target, settings.public_url, new=new)
-                for sent in _post(client, out):
+                for sent in _post(client, out, store):
                     if look is not None and store is not None:
                         _follow(store, sent, look)
                     ok &= _tell(sent, wait=wait, as_json=as_json)
@@ -147,7 +147,8 @@ def _target(base: str, source: str) -> str:
 # ── what was answered ──
 
 
-def _post(client: httpx.Client, out: Outgoing) -> Iterator[Sent]:
+def _post(client: httpx.Client, out: Outgoing, store: "Store | None") -> Iterator[Sent]:
+    before = _stored(store, out)
     try:
         answer = client.post(out.url, content=out.body, headers=out.headers)
     except httpx.HTTPError as error:
@@ -158,11 +159,25 @@ def _post(client: httpx.Client, out: Outgoing) -> Iterator[Sent]:
     sent = Sent(out.fixture.name, out.source, out.fixture.type, out.url, answer.status_code, "refused")
     if not answer.is_success:
         yield replace(sent, code=said.get("code"), detail=said.get("detail") or answer.reason_phrase)
-    elif out.echo is not None:
+    elif out.is_handshake:
         yield replace(sent, status="handshake", detail=answer.text)
+    elif found := _stored(store, out):
+        for external_id, id in found.items():
+            yield replace(sent, status="duplicate" if external_id in before else "accepted", id=id)
     else:
         for event in said.get("events", [said]):
             yield replace(sent, status=event.get("status", "answered"), id=event.get("id"))
+
+
+def _stored(store: "Store | None", out: Outgoing) -> dict[str, str]:
+    """By their external ids those of its events that are stored, where the answer tells none."""
+    from receiver.store import reads
+
+    if store is None or not out.ids:
+        return {}
+    with store.reading() as session:
+        numbers = {id: reads.find_event(session, f"{out.source}:{id}") for id in out.ids}
+        return {id: reads.event(session, number).id for id, number in numbers.items() if number is not None}
 
 
 def _parsed(answer: httpx.Response) -> dict[str, Any]:

@@ -5,13 +5,14 @@ Serving itself is `receiver.serve`; starting anew after a change is `reload.py`.
 
 import os
 import sys
+from functools import partial
 
 import click
 from pydantic import TypeAdapter, ValidationError
 
-from receiver.cli.common import load_settings
+from receiver.cli.common import configuration_file, load_settings
 from receiver.setting_types import HttpUrl
-from receiver.settings import Settings
+from receiver.settings import Settings, load
 
 
 def _checked(ctx: click.Context, parameter: click.Parameter, url: str | None) -> str | None:
@@ -30,7 +31,8 @@ def serve(host: str | None, port: int | None, public_url: str | None, reload: bo
     """Receive deliveries; with memory:// the worker is inside."""
     said = {"POSTERN_SERVER__HOST": host, "POSTERN_SERVER__PORT": port, "POSTERN_PUBLIC_URL": public_url}
     environ = {name: str(value) for name, value in said.items() if value is not None}
-    settings = load_settings({**os.environ, **environ})
+    variables = {**os.environ, **environ}
+    settings = load_settings(variables)
     if reload:
         from receiver.cli.reload import restart_on_change
 
@@ -41,7 +43,7 @@ def serve(host: str | None, port: int | None, public_url: str | None, reload: bo
     log.set_up()
     if sys.stderr.isatty():
         _welcome(settings)
-    serve_until_stopped(settings)
+    serve_until_stopped(settings, partial(load, configuration_file(), variables))
 
 
 def _welcome(settings: Settings) -> None:

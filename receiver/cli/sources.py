@@ -9,15 +9,20 @@ from typing import TYPE_CHECKING
 import click
 
 from receiver.cli.common import json_option, load_settings, print_json, reading, shown_time
+from receiver.cli.config import asks_alone
+from receiver.cli.key_usage import KeyUsage, key_usage
 from receiver.cli.secrets import source_keys
 from receiver.errors import UserError
 from receiver.load import put_on_path
-from receiver.schemes import Key
+from receiver.schemes import Key, Scheme
+from receiver.schemes.reader import Reader
+from receiver.schemes.signed_content import SignedContent
+from receiver.schemes.token import Token
 from receiver.settings import Settings
-from receiver.sources import describe_source
+from receiver.sources import describe_source, merged_keys
 
 if TYPE_CHECKING:
-    from receiver.store.models import Process
+    from receiver.store.models import Process, Usage
     from receiver.store.models import Source as Counters
 
 ANY_HOST = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
@@ -31,7 +36,14 @@ class Shown:
     address: str
     keys: list[str]
     """Reference and fingerprint, or what is wrong with it; never a secret."""
+    usage: list[KeyUsage]
+    """What each of them has verified, also those that could not be read."""
+    lacks: tuple[str, ...]
+    """Besides keys, what it accepts nothing without."""
+    asks_vendor: bool
+    """Its vendor serves keys, and is asked for them where it has none of its own."""
     covers: str | None
+    retries: str | None
     last_accepted_at: datetime | None
     docs: str | None
 
@@ -44,20 +56,22 @@ def sources(as_json: bool) -> None:
     put_on_path(settings.root)
     if not settings.sources:
         raise UserError("no source is configured", fix="Add [sources.NAME] to postern.toml, or type postern init")
-    alive, counters = _stored(settings)
-    base = base_url(settings, alive)
+    alive, counters, stored = _stored(settings)
+    base, usage = base_url(settings, alive), list(key_usage(settings, stored))
     for name in settings.sources:
-        shown = _shown(name, settings, base, counters)
+        shown = _shown(name, settings, base, counters, [used for used in usage if used.source == name])
         print_json(asdict(shown)) if as_json else _print(shown)
 
 
-def _stored(settings: Settings) -> "tuple[Sequence[Process], Mapping[str, Counters]]":
+def _stored(
+    settings: Settings,
+) -> "tuple[Sequence[Process], Mapping[str, Counters], Mapping[str, Mapping[str, Usage]]]":
     """What the store knows, which need not exist yet."""
     from receiver.store import reads
 
     with suppress(UserError), reading(settings) as session:
-        return reads.processes(session), reads.sources(session)
-    return [], {}
+        return reads.processes(session), reads.sources(session), reads.usage(session)
+    return [], {}, {}
 
 
 def base_url(settings: Settings, alive: "Sequence[Process]") -> str:
@@ -69,19 +83,31 @@ def base_url(settings: Settings, alive: "Sequence[Process]") -> str:
     return f"http://[{host}]:{settings.server.port}" if ":" in host else f"http://{host}:{settings.server.port}"
 
 
-def _shown(name: str, settings: Settings, base: str, counters: "Mapping[str, Counters]") -> Shown:
+def _shown(
+    name: str, settings: Settings, base: str, counters: "Mapping[str, Counters]", usage: list[KeyUsage]
+) -> Shown:
     source = describe_source(name, settings)
-    scheme = type(source.scheme).__name__.lower()
     return Shown(
         name=name,
         preset=source.preset,
-        scheme=scheme,
+        scheme=merged_keys(name, settings)["scheme"],
         address=source.public_url or f"{base}/webhooks/{name}",
         keys=list(_keys(name, settings)),
-        covers=source.covers or (settings.sources[name].content or "{body}" if scheme == "hmac" else None),
+        usage=usage,
+        lacks=source.scheme.lacks if isinstance(source.scheme, Reader) else (),
+        asks_vendor=asks_alone(source.scheme),
+        covers=source.covers or _covers(source.scheme, settings.sources[name].content),
+        retries=source.retries,
         last_accepted_at=counters[name].last_accepted_at if name in counters else None,
         docs=source.docs,
     )
+
+
+def _covers(scheme: Scheme, content: str | None) -> str | None:
+    """Where no preset says it in words."""
+    if isinstance(scheme, SignedContent):
+        return content or "{body}"
+    return "nothing: the token comes with each request" if isinstance(scheme, Token) else None
 
 
 def _keys(name: str, settings: Settings) -> Iterator[str]:
@@ -90,13 +116,25 @@ def _keys(name: str, settings: Settings) -> Iterator[str]:
 
 
 def _print(shown: Shown) -> None:
-    click.echo(f"{shown.name}  ({shown.preset or shown.scheme})")
+    click.echo(f"{shown.name}  ({', '.join(dict.fromkeys(filter(None, (shown.preset, shown.scheme))))})")
     click.echo(f"  address        {shown.address}")
-    for number, key in enumerate(shown.keys):
+    nothing = "none of ours: the vendor's are asked for" if shown.asks_vendor else "none: it accepts nothing"
+    for number, key in enumerate(shown.keys or [nothing]):
         click.echo(f"  {'' if number else 'keys':<13}  {key}")
-    if not shown.keys:
-        click.echo("  keys           none: it accepts nothing")
+    if shown.lacks:
+        click.echo(f"  lacks          {' and '.join(shown.lacks)}: it accepts nothing")
+    for number, used in enumerate(used for used in shown.usage if used.verified or used.not_after):
+        click.echo(f"  {'' if number else 'verified':<13}  {_told(used)}")
     click.echo(f"  covers         {shown.covers or 'what its scheme says'}")
     click.echo(f"  last accepted  {shown_time(shown.last_accepted_at) if shown.last_accepted_at else 'never'}")
+    if shown.retries:
+        click.echo(f"  retries        {shown.retries}")
     if shown.docs:
         click.echo(f"  docs           {shown.docs}")
+
+
+def _told(used: KeyUsage) -> str:
+    """What one key has verified, and its end."""
+    last = f", the last at {shown_time(used.last_verified_at)}" if used.last_verified_at else ""
+    end = f"; ends at {shown_time(used.not_after)}" if used.not_after else ""
+    return f"{used.verified} by {used.key}{last}{end}"

@@ -1,5 +1,6 @@
 """`postern status`: one screen that says what needs a person, and exits 1 if anything does."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -9,6 +10,7 @@ import click
 
 from receiver.cli.advice import SERVE, Advice, Workers, for_failures
 from receiver.cli.common import json_option, load_settings, one_line, print_json, print_table, reading, shown_time
+from receiver.cli.key_usage import KeyUsage, key_advice, key_usage
 from receiver.settings import Settings
 
 if TYPE_CHECKING:
@@ -28,6 +30,8 @@ class Overview:
     """The configured ones, those that never had a delivery too."""
     refusals: dict[str, str]
     """By source the newest of `OUR_REFUSALS` since the last accepted delivery."""
+    keys: list[KeyUsage]
+    of_keys: list[Advice]
     receivers: "list[Process]"
     workers: Workers
     runs: dict[str, int]
@@ -63,11 +67,14 @@ def look(session: "Session", settings: Settings, now: datetime) -> Overview:
     from receiver.store.models import Source
 
     seen = reads.sources(session)
+    keys = list(key_usage(settings, reads.usage(session)))
     live = reads.processes(session)
     sources = [seen.get(name) or Source(name=name) for name in settings.sources]
     return Overview(
         sources,
         {source.name: code for source in sources if (code := _our_refusal(session, source))},
+        keys,
+        list(key_advice(keys, now)),
         [process for process in live if process.role == "receiver"],
         Workers(
             [process for process in live if process.role == "worker"],
@@ -100,6 +107,10 @@ def needs(overview: Overview) -> Iterator[Advice]:
         yield Advice(f"no receiver is alive: {ended}", SERVE)
     if overview.runs["parked"]:
         yield Advice(f"{_runs(overview.runs['parked'])} parked", "postern events list --status attention")
+    for receiver in overview.receivers:
+        if receiver.trouble:
+            text = f"process {receiver.pid} on {receiver.host} goes on with its old configuration: {receiver.trouble}"
+            yield Advice(text, f"kill -HUP {receiver.pid}")
     for trouble in dict.fromkeys(overview.workers.troubles()):
         yield Advice(f"a worker does nothing: {trouble}", "postern doctor")
     if not overview.workers.live and (overview.waiting or overview.workers.has_broker):
@@ -109,6 +120,7 @@ def needs(overview: Overview) -> Iterator[Advice]:
         if code := overview.refusals.get(source.name):
             text = f"{source.name}: {source.refused_since_accepted} refused since the last one that was accepted"
             yield Advice(f"{text} ({code})", f"postern rejections list --source {source.name}")
+    yield from overview.of_keys
 
 
 def _runs(count: int) -> str:
@@ -122,6 +134,8 @@ def _rows(overview: Overview, needed: list[Advice]) -> Iterator[dict[str, Any]]:
     """Each has a `kind`."""
     for source in overview.sources:
         yield {"kind": "source", **_columns(source)}
+    for key in overview.keys:
+        yield {"kind": "key", **asdict(key)}
     for process in (*overview.receivers, *overview.workers.live):
         yield {"kind": process.role, **_columns(process)}
     yield {"kind": "runs", **overview.runs}
@@ -141,6 +155,7 @@ def _columns(row: "Source | Process") -> dict[str, Any]:
 
 def _print(overview: Overview, needed: list[Advice]) -> None:
     _print_sources(overview)
+    _print_keys(overview.keys)
     _print_processes(overview)
     click.echo("\nruns       " + "   ".join(f"{count} {state}" for state, count in overview.runs.items()))
     if overview.unhandled:
@@ -159,6 +174,17 @@ def _print_sources(overview: Overview) -> None:
         ))  # fmt: skip
     else:
         click.echo("no source is configured")
+
+
+def _print_keys(keys: list[KeyUsage]) -> None:
+    """Where there is something to tell of them: while they are rotated."""
+    of_source = Counter(key.source for key in keys)
+    told = [key for key in keys if of_source[key.source] > 1 or key.not_after]
+    if told:
+        click.echo()
+        print_table(("source", "key", "verified", "last", "ends"), (
+            (key.source, key.key, key.verified, key.last_verified_at, key.not_after) for key in told
+        ))  # fmt: skip
 
 
 def _print_processes(overview: Overview) -> None:

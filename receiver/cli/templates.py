@@ -1,66 +1,21 @@
 """What `postern init` writes, as text: a project that works with no other service.
 
-One example for each preset, and one for a private vendor; `init.py` decides which are written where.
+What is done about a source's events stands in `example.py`, its secrets in `made_up.py`; `init.py` decides what is
+written where.
 """
 
-import base64
 import json
 import re
-import secrets
-import string
-from collections.abc import Callable, Sequence
+import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from receiver.cli.example import Example, example_of
+from receiver.cli.made_up import MadeUp, made_up_keys
+from receiver.fixture import file_of, kind_of
 from receiver.schemes.presets import preset_names
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """Of a preset's events the one that a new project handles: `thing` names it, `fields` and `note` are code."""
-
-    type: str
-    thing: str
-    fields: tuple[str, ...]
-    note: str
-    secret: Callable[[], str]
-    drop: str = ""
-
-
-def _letters(count: int) -> str:
-    return "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(count))
-
-
-EXAMPLES = {
-    "stripe": Example(
-        "payment_intent.succeeded", "payment",
-        ("id: str", "amount: int", "currency: str", "customer: str | None = None"),
-        "paid {event.data.amount} {event.data.currency}",
-        lambda: f"whsec_{_letters(32)}",
-        'if event.data.customer is None:\n        raise Drop("an anonymous payment")',
-    ),
-    "github": Example(
-        "pull_request.opened", "pull request", ("number: int", "action: str"),
-        "pull request {event.data.number} was {event.data.action}", lambda: _letters(40),
-    ),
-    "shopify": Example(
-        "orders/create", "order", ("name: str", "total_price: str", "currency: str"),
-        "order {event.data.name}: {event.data.total_price} {event.data.currency}",
-        lambda: secrets.token_hex(32),
-    ),
-    "slack": Example(
-        "app_mention", "mention", ("user: str", "channel: str", "text: str"),
-        "{event.data.user} mentioned us in {event.data.channel}", lambda: secrets.token_hex(16),
-    ),
-    "standardwebhooks": Example(
-        "invoice.paid", "invoice", ("id: str", "total: int", "currency: str"),
-        "invoice {event.data.id}: {event.data.total} {event.data.currency}",
-        lambda: "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode(),
-    ),
-}  # fmt: skip
-PRIVATE = Example(
-    "order.created", "order", ("order: str", "total: str", "currency: str"),
-    "order {event.data.order}: {event.data.total} {event.data.currency}", lambda: _letters(40),
-)  # fmt: skip
+from receiver.settings import Settings
+from receiver.sources import describe_source, merged_keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,24 +23,13 @@ class NewSource:
     """A source that a new project starts with, and what things of it are called."""
 
     name: str
-
-    @property
-    def preset(self) -> str | None:
-        return self.name if self.name in preset_names() else None
-
-    @property
-    def example(self) -> Example:
-        return EXAMPLES.get(self.name, PRIVATE)
+    preset: str | None
+    example: Example
+    keys: MadeUp
 
     @property
     def word(self) -> str:
-        """The name as part of a Python identifier."""
-        word = re.sub(r"\W", "_", self.name)
-        return word if word.isidentifier() else f"source_{word}"
-
-    @property
-    def variable(self) -> str:
-        return f"{self.word.upper()}_WEBHOOK_SECRET"
+        return word_of(self.name)
 
     @property
     def handler(self) -> str:
@@ -97,18 +41,38 @@ class NewSource:
 
     @property
     def fixture(self) -> str:
-        return f"{self.name}/{self.example.type}"
+        return f"{self.name}/{self.example.fixture.name.partition('/')[2]}"
+
+    @property
+    def fixture_file(self) -> str:
+        return f"fixtures/{file_of(self.fixture)}"
 
     @property
     def table(self) -> str:
         """Its part of postern.toml."""
         key = self.name if re.fullmatch(r"[a-z0-9_-]+", self.name) else json.dumps(self.name)
-        says = f'preset = "{self.preset}"' if self.preset else _PRIVATE_TABLE.format(header=_header(self.name))
-        return f'[sources.{key}]\n{says}\nsecrets = ["env:{self.variable}"]  # newest first; two while you rotate\n'
+        return "\n".join([f"[sources.{key}]", _known(self.name), *self.keys.lines, ""])
 
 
-def _header(name: str) -> str:
-    return "-".join(part.capitalize() for part in re.split(r"[^a-z0-9]+", name) if part)
+def new_source(name: str) -> NewSource:
+    preset = name if name in preset_names() else None
+    settings = Settings.model_validate({"sources": {name: tomllib.loads(_known(name))}})
+    scheme = describe_source(name, settings).scheme
+    example = example_of(kind_of(settings.sources[name]), scheme)
+    keys = made_up_keys(scheme, merged_keys(name, settings), word_of(name).upper())
+    return NewSource(name, preset, example, keys)
+
+
+def word_of(name: str) -> str:
+    """A source's name as part of a Python identifier."""
+    word = re.sub(r"\W", "_", name)
+    return word if word.isidentifier() else f"source_{word}"
+
+
+def _known(name: str) -> str:
+    """What postern.toml says of it besides its keys."""
+    header = "-".join(part.capitalize() for part in re.split(r"[^a-z0-9]+", name) if part)
+    return f'preset = "{name}"' if name in preset_names() else _PRIVATE_TABLE.format(header=header)
 
 
 _PRIVATE_TABLE = """\
@@ -124,16 +88,14 @@ data = "body:data\""""
 
 def files(sources: Sequence[NewSource]) -> dict[str, str]:
     """Path and text of each file, the fixtures apart."""
+    secrets = {name: secret for source in sources for name, secret in source.keys.secrets.items()}
     return {
         "postern.toml": configuration(sources),
-        "webhooks.py": _HANDLERS.format(
-            drop="Drop, " if any(s.example.drop for s in sources) else "",
-            handlers="\n\n".join(map(_handler, sources)),
-        ),
+        "webhooks.py": _HANDLERS + "\n\n".join(map(_handler, sources)),
         "tests/test_webhooks.py": _TESTS + "\n\n".join(map(_test, sources)),
         "pytest.ini": _PYTEST,
-        ".env": _ENV + "".join(f"{s.variable}={s.example.secret()}\n" for s in sources),
-        ".env.example": _ENV_EXAMPLE + "".join(f"{s.variable}=\n" for s in sources),
+        ".env": _ENV + "".join(f"{name}={secret}\n" for name, secret in secrets.items()),
+        ".env.example": _ENV_EXAMPLE + "".join(f"{name}=\n" for name in secrets),
         ".gitignore": _GITIGNORE,
     }
 
@@ -144,20 +106,22 @@ def configuration(sources: Sequence[NewSource]) -> str:
 
 def _handler(source: NewSource) -> str:
     example = source.example
-    fields = "\n    ".join(example.fields)
-    steps = [example.drop, f'await ctx.step("note", note, f"{example.note}")']
-    body = "\n    ".join(step for step in steps if step)
+    shape = example.shape(source.model)
+    types = ", ".join(f'"{type_}"' for type_ in example.types)
+    said = ", ".join(f"{{{value}}}" for value in shape.values[:2])
+    classes = "".join(f"{one}\n\n\n" for one in shape.classes)
     return (
-        f"class {source.model}(BaseModel):\n    {fields}\n\n\n"
-        f'@on("{source.name}", "{example.type}")\n'
-        f"async def {source.handler}(event: Event[{source.model}], ctx: Context) -> None:\n    {body}\n"
+        f'{classes}@on("{source.name}", {types})\n'
+        f"async def {source.handler}(event: Event[{shape.kind}], ctx: Context) -> None:\n"
+        f'    await ctx.step("note", note, f"{example.thing}: {said}")\n'
     )
 
 
 def _test(source: NewSource) -> str:
     return (
         f"def test_{source.handler}_is_noted() -> None:\n"
-        f'    assert deliver(webhooks.{source.handler}, "{source.fixture}").state == "succeeded"\n'
+        f'    delivered = deliver(webhooks.{source.handler}, "{source.fixture}")\n'
+        '    assert delivered.state == "succeeded"\n'
     )
 
 
@@ -182,7 +146,7 @@ import logging
 
 from pydantic import BaseModel
 
-from processors import Context, {drop}Event, on
+from processors import Context, Event, on
 
 log = logging.getLogger(__name__)
 
@@ -193,7 +157,7 @@ def note(text: str) -> str:
     return text
 
 
-{handlers}'''
+'''
 
 _TESTS = '''\
 """The handlers, each given a fixture as Postern would give it: no server, no network, nothing stored."""

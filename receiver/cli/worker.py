@@ -5,6 +5,7 @@ import sys
 
 import click
 
+from receiver import hangup
 from receiver.cli.common import load_settings, opened
 from receiver.errors import UserError
 from receiver.settings import Settings
@@ -18,6 +19,8 @@ def worker(processes: int) -> None:
     _check(settings)
     from receiver.load import environ_for_child
 
+    if hangup.terminal_has_gone():  # that program could not know
+        hangup.release()
     # Another program in our place: what was imported to look at the store is not needed any more, and is large.
     command = [sys.executable, "-P", "-m", "receiver.supervise", str(processes)]
     os.execve(sys.executable, command, environ_for_child(settings))  # noqa: S606  no shell is wanted

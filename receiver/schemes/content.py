@@ -17,7 +17,7 @@ _SIMPLE: Final[dict[str, Piece]] = {
     "url": lambda request, timestamp: request.url.encode(),
     "method": lambda request, timestamp: request.method.encode(),
 }
-_WORDS = "{timestamp} {body} {id} {url} {method} {header:NAME}"
+_WORDS = "{timestamp} {body} {id} {url} {method} {header:NAME} {body:PATH}"
 
 
 class Content:
@@ -48,6 +48,8 @@ def _piece(word: str, id: Locator | None, where: str) -> Piece:
     if word.startswith("header:"):
         detail = f"the header {word[7:]}, which is signed, is missing"
         return _found(compile_locator(word, where), "signature_missing", detail)
+    if word.startswith("body:"):
+        return _found(compile_locator(word, where), "signature_missing", f"{word}, which is signed, is missing")
     if word == "id":
         raise UserError("{id} needs an id", where, 'set id, such as "header:X-Acme-Id"')
     raise UserError(f"{{{word}}} is nothing that a signature can cover", where, f"write any of {_WORDS}")

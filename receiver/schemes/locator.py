@@ -1,15 +1,18 @@
-"""Where a value stands: `header:NAME`, `body:a.b[0]`, a list or a template of them; compiled once, pure.
+"""Where a value stands: `header:NAME`, `body:a.b[0]`, `query:NAME` and more, a list or a template of them; pure.
+
+`body:` is an item where the body is a batch of them, and `delivery:` always the whole of it. `name:a` is no value but
+the name of one: of the first member of the object there that holds a list or an object. Compiled once.
 
 What the value means (an id, a time, a signature) is for whoever asks.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from receiver.errors import UserError
-from receiver.schemes import Headers
+from receiver.schemes import Headers, parse_fields
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _KEY, _INDEX = r"[^.\[\]{}]+", r"\[[0-9]{1,9}\]"
@@ -29,6 +32,12 @@ class Readable(Protocol):
     @property
     def payload(self) -> Any: ...
 
+    @property
+    def delivery(self) -> Any: ...
+
+    @property
+    def query(self) -> bytes: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -36,13 +45,17 @@ class Part:
 
     headers: Headers
     payload: Any
+    delivery: Any = None
+    query: bytes = b""
 
 
-class Locator(Protocol):
+class ReadsHeaders(Protocol):
     @property
     def header_names(self) -> tuple[str, ...]:
         """The headers it reads, as they were written."""
 
+
+class Locator(ReadsHeaders, Protocol):
     def find(self, source: Readable) -> Any:
         """The value, bytes for a header; None where it is not there."""
 
@@ -65,25 +78,74 @@ class Header:
         return [(self.name, text)]
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
-    steps: tuple[str | int, ...]
+def follow(value: Any, steps: Sequence[str | int]) -> Any:
+    for step in steps:
+        if isinstance(step, str):
+            value = value.get(step) if isinstance(value, dict) else None
+        else:
+            value = value[step] if isinstance(value, list) and step < len(value) else None
+    return value
+
+
+def put(value: Any, steps: Sequence[str | int], new: Any) -> bool:
+    """Whether there was a place for it; objects on the way are made."""
+    *above, last = steps
+    for step in above:
+        if isinstance(value, dict) and isinstance(step, str):
+            value = value.setdefault(step, {})
+        elif (value := follow(value, [step])) is None:
+            return False
+    fits = isinstance(value, dict) if isinstance(last, str) else isinstance(value, list) and last < len(value)
+    if fits:
+        value[last] = new
+    return fits
+
+
+class _InNoHeader:
+    """Nothing that is sent in a header of its own."""
+
+    __slots__ = ()
 
     @property
     def header_names(self) -> tuple[str, ...]:
         return ()
 
-    def find(self, source: Readable) -> Any:
-        value = source.payload
-        for step in self.steps:
-            if isinstance(step, str):
-                value = value.get(step) if isinstance(value, dict) else None
-            else:
-                value = value[step] if isinstance(value, list) and step < len(value) else None
-        return value
-
     def solve(self, text: str, payload: Any) -> list[tuple[str, str]]:
         return []
+
+
+@dataclass(frozen=True, slots=True)
+class Body(_InNoHeader):
+    steps: tuple[str | int, ...]
+
+    def find(self, source: Readable) -> Any:
+        return follow(source.payload, self.steps)
+
+
+@dataclass(frozen=True, slots=True)
+class Whole(_InNoHeader):
+    steps: tuple[str | int, ...]
+
+    def find(self, source: Readable) -> Any:
+        return follow(source.delivery, self.steps)
+
+
+@dataclass(frozen=True, slots=True)
+class Name(_InNoHeader):
+    steps: tuple[str | int, ...]
+
+    def find(self, source: Readable) -> str | None:
+        members = follow(source.delivery, self.steps)
+        named = members.items() if isinstance(members, dict) else ()
+        return next((name for name, value in named if isinstance(value, list | dict)), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Query(_InNoHeader):
+    name: str
+
+    def find(self, source: Readable) -> str | None:
+        return parse_fields(source.query).get(self.name) if source.query else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +190,13 @@ class Template:
 
 
 def _join(segment: tuple[str | Locator, ...], source: Readable) -> str | None:
-    texts = [part if isinstance(part, str) else text_of(part.find(source)) for part in segment]
+    texts = [part if isinstance(part, str) else _written(part.find(source)) for part in segment]
     return None if None in texts else "".join(text for text in texts if text)
+
+
+def _written(value: Any) -> str | None:
+    """As text, for a template; there a flag counts too: its name where it is set, and nothing where it is not."""
+    return "true" if value is True else text_of(value)
 
 
 def _pattern(segment: tuple[str | Locator, ...], source: Readable) -> str | None:
@@ -161,6 +228,11 @@ def text_of(value: Any) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
+def bytes_of(value: Any) -> bytes:
+    """The same as bytes, where it is a signature or a token that is compared."""
+    return value if isinstance(value, bytes) else (text_of(value) or "").encode("utf-8", "replace")
+
+
 def compile_locator(text: str | Sequence[str], where: str) -> Locator:
     if not isinstance(text, str):
         choices = tuple(compile_locator(one, where) for one in text)
@@ -174,11 +246,45 @@ def compile_key(keys: Mapping[str, Any], name: str, where: str) -> Locator | Non
     return compile_locator(keys[name], f"{where} {name}") if name in keys else None
 
 
-def compile_items(text: str | Sequence[str], where: str) -> Body:
-    """The list that a batch's items stand in, written `body:events[*]`."""
-    if not isinstance(text, str) or not text.startswith("body:") or not text.endswith("[*]"):
+@dataclass(frozen=True, slots=True)
+class Items:
+    """The lists that a batch's items stand in, each a path in parts: what stands between two is a list's element."""
+
+    paths: tuple[tuple[tuple[str | int, ...], ...], ...]
+
+    def find(self, payload: Any) -> list[Any] | None:
+        """The items in their order; None where the payload is no batch."""
+        return _expand(payload, self.paths)
+
+
+def _expand(value: Any, paths: Sequence[Sequence[tuple[str | int, ...]]]) -> list[Any] | None:
+    found: list[Any] | None = None
+    for first in dict.fromkeys(path[0] for path in paths):
+        elements = follow(value, first)
+        if not isinstance(elements, list):
+            continue
+        deeper = [path[1:] for path in paths if path[0] == first and len(path) > 1]
+        found = found or []
+        if not deeper:
+            found += elements
+            continue
+        for element in elements:
+            # One in which no path goes on is an item itself: nothing of a batch may be lost without a word.
+            inner = _expand(element, deeper)
+            found += [element] if inner is None else inner
+    return found
+
+
+def compile_items(text: str | Sequence[str], where: str) -> Items:
+    """Written `body:events[*]`, `body:entry[*].changes[*]` or as a list of such: all of them count."""
+    return Items(tuple(_items(one, where) for one in ([text] if isinstance(text, str) else text)))
+
+
+def _items(text: str, where: str) -> tuple[tuple[str | int, ...], ...]:
+    if not text.startswith("body:") or not text.endswith("[*]"):
         raise UserError(f"{text!r} names no items", where, "write it like body:events[*]")
-    return Body(_steps(text, text[5:-3], where))
+    parts = text.removeprefix("body:").removesuffix("[*]").split("[*]")
+    return tuple(_steps(text, part.removeprefix("."), where) for part in parts)
 
 
 def _template(text: str, where: str) -> Template:
@@ -193,12 +299,17 @@ def _segment(text: str, where: str) -> tuple[str | Locator, ...]:
     return tuple(part for part in parts if part != "")
 
 
+_BY_STEPS: Mapping[str, Callable[[tuple[str | int, ...]], Locator]] = {"body": Body, "delivery": Whole, "name": Name}
+
+
 def _simple(text: str, where: str) -> Locator:
     kind, _, rest = text.partition(":")
     if kind == "header" and _NAME.fullmatch(rest):
         return Header(rest)
-    if kind == "body" and text != "body":
-        return Body(_steps(text, rest, where))
+    if kind == "query" and rest:
+        return Query(rest)
+    if kind in _BY_STEPS and ":" in text:
+        return _BY_STEPS[kind](_steps(text, rest, where))
     raise _bad(text, where)
 
 
@@ -209,4 +320,6 @@ def _steps(text: str, path: str, where: str) -> tuple[str | int, ...]:
 
 
 def _bad(text: str, where: str) -> UserError:
-    return UserError(f"{text!r} names no place in a request", where, "write header:NAME, body:a.b[0] or a list of them")
+    return UserError(
+        f"{text!r} names no place in a request", where, "write header:NAME, body:a.b[0], query:NAME or a list of them"
+    )

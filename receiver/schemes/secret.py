@@ -7,7 +7,7 @@ from typing import Final
 from receiver.errors import UserError
 from receiver.schemes import Key
 
-ENCODINGS: Final = ("utf8", "hex", "base64")
+ENCODINGS: Final = ("utf8", "hex", "base64", "prefixed")
 _HEX = re.compile(rb"(?:[0-9a-fA-F]{2})*")
 _BASE64 = re.compile(rb"[A-Za-z0-9+/]*")
 
@@ -15,6 +15,8 @@ _BASE64 = re.compile(rb"[A-Za-z0-9+/]*")
 def decode_secret(secret: bytes, prefix: str, encoding: str) -> bytes:
     """Raises ValueError, whose message tells nothing of the secret."""
     text = secret.removeprefix(prefix.encode())
+    if encoding == "prefixed":  # one vendor, two kinds of secrets: base64 with the prefix, plain text without
+        encoding = "base64" if text != secret else "utf8"
     if encoding == "hex":
         return bytes.fromhex(_checked(_HEX, text))
     if encoding == "base64":

@@ -8,6 +8,7 @@ from typing import Any, Final
 _DIGITS: Final = {"s": re.compile(r"[0-9]{1,12}"), "ms": re.compile(r"[0-9]{1,15}")}
 _ISO = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}:[0-9]{2})")
 _YEAR_10000 = 253402300800.0
+_MOST_MS: Final = 10**15
 UNITS: Final = ("s", "ms", "iso")
 
 
@@ -27,12 +28,15 @@ def write_timestamp(now: float, unit: str) -> str:
 
 
 def moment(value: Any) -> datetime | None:
-    """When something happened: unix seconds as a number or in digits, or ISO 8601 text with its offset."""
+    """When something happened: unix time as a number or in digits, or ISO 8601 text with its offset.
+
+    Vendors differ: what would be seconds after the year 10000 is milliseconds (and else before 1978).
+    """
     at = None
     if isinstance(value, str):
-        at = read_timestamp(value, "s") or _read_iso(value)
+        at = read_timestamp(value, "s") or read_timestamp(value, "ms") or _read_iso(value)
     elif isinstance(value, int | float) and not isinstance(value, bool):
-        at = _in_range(value)
+        at = _in_range(value) or _in_range(min(value, _MOST_MS) / 1000)  # a larger one may not fit into a float
     return None if at is None else datetime.fromtimestamp(at, UTC)
 
 

@@ -6,6 +6,7 @@ counters and rejections are no writes of their own. After `kill -9` the last sec
 
 import threading
 from collections import Counter, deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from receiver.store.ids import new_id
@@ -13,10 +14,12 @@ from receiver.store.transaction import Transaction
 
 REJECTION = (
     "id bigint, source text, received_at bigint, code text, detail text, claimed_at bigint, size_bytes bigint,"
-    " headers bytea, body bytea"
+    " headers bytea, body bytea, method text, scheme text, target text"
 )
 KEPT = 1000  # newest rejections of a source
 KEPT_BYTES = 65536  # of the body of each
+SOURCE_BYTES = 16 << 20  # of a source's rejections in the store; beyond it the oldest go
+STORE_BYTES = 256 << 20  # and of all sources' together
 FLUSH_BYTES = 4 << 20  # rejections written at one flush: a flood must not take the disk from intake
 WAITING_BYTES = 64 << 20  # rejections in memory; beyond it the oldest go. Sources have equal shares in both
 DUPLICATES_KEPT = 10_000  # events whose duplicate count waits in memory
@@ -24,7 +27,7 @@ DUPLICATES_KEPT = 10_000  # events whose duplicate count waits in memory
 
 @dataclass(slots=True)
 class Refusal:
-    """A refused delivery as it is kept. `body` is cut to 64 KiB; `size_bytes` is what came."""
+    """A refused delivery as it is kept, with what was signed. `body` is cut to 64 KiB; `size_bytes` is what came."""
 
     source: str
     received_us: int
@@ -34,10 +37,14 @@ class Refusal:
     size_bytes: int
     headers: bytes
     body: bytes
+    method: str = "POST"
+    scheme: str = ""
+    target: str = ""
+    """Path and query, as they came."""
 
     @property
     def kept_bytes(self) -> int:
-        return len(self.headers) + len(self.body)
+        return len(self.headers) + len(self.body) + len(self.target)
 
 
 @dataclass(slots=True)
@@ -71,6 +78,14 @@ class _Waiting:
 
 
 @dataclass(slots=True)
+class _Used:
+    """What one key has verified."""
+
+    verified: int = 0
+    last_us: int = 0
+
+
+@dataclass(slots=True)
 class _Counts:
     accepted: int = 0
     duplicates: int = 0
@@ -80,8 +95,14 @@ class _Counts:
     last_accepted_us: int | None = None
     last_refused_us: int | None = None
     last_refused_code: str | None = None
-    key: str | None = None
-    key_us: int | None = None
+    keys: dict[str, _Used] = field(default_factory=dict)
+
+    def verified(self, key: str, at_us: int) -> None:
+        used = self.keys.get(key)
+        if used is None:
+            used = self.keys[key] = _Used()
+        used.verified += 1
+        used.last_us = at_us
 
 
 @dataclass(slots=True)
@@ -110,15 +131,15 @@ class Activity:
             counts = self._of(source)
             counts.accepted += 1
             counts.refused_since_accepted = 0
-            counts.last_accepted_us = counts.key_us = at_us
-            counts.key = key
+            counts.last_accepted_us = at_us
+            counts.verified(key, at_us)
 
     def duplicate(self, source: str, event_id: int, at_us: int, key: str, *, differs: bool) -> None:
         with self._lock:
             counts = self._of(source)
             counts.duplicates += 1
             counts.differing += differs
-            counts.key, counts.key_us = key, at_us
+            counts.verified(key, at_us)
             if len(self._duplicates) < DUPLICATES_KEPT or event_id in self._duplicates:
                 self._duplicates[event_id] += 1
 
@@ -166,12 +187,17 @@ def _add(new: _Counts, old: _Counts) -> None:
         new.refused_since_accepted += old.refused_since_accepted
     for name in ("accepted", "duplicates", "differing", "refused"):
         setattr(new, name, getattr(new, name) + getattr(old, name))
-    for name in ("last_accepted_us", "last_refused_us", "last_refused_code", "key", "key_us"):
+    for name in ("last_accepted_us", "last_refused_us", "last_refused_code"):
         if getattr(new, name) is None:
             setattr(new, name, getattr(old, name))
+    for key, before in old.keys.items():
+        used = new.keys.setdefault(key, before)
+        if used is not before:
+            used.verified += before.verified
 
 
 def write(tx: Transaction, gathered: Gathered) -> None:
+    """What was promoted was accepted long ago: no last time goes back."""
     for source in sorted(gathered.counts):
         _write_counts(tx, source, gathered.counts[source])
     tx.given(
@@ -181,32 +207,72 @@ def write(tx: Transaction, gathered: Gathered) -> None:
     )
     for source, refusals in sorted(gathered.refusals.items()):
         _write_rejections(tx, source, refusals)
+    if any(gathered.refusals.values()):
+        _drop_oldest(tx)
 
 
 def _write_counts(tx: Transaction, source: str, counts: _Counts) -> None:
+    newest = max(counts.keys.items(), key=_last_us, default=None)
     tx.run("INSERT INTO source (name) VALUES (:name) ON CONFLICT (name) DO NOTHING", name=source)
     tx.run(
         "UPDATE source SET accepted = accepted + :accepted, duplicates = duplicates + :duplicates,"
         " differing = differing + :differing, refused = refused + :refused,"
-        " refused_since_accepted = CASE WHEN :accepted > 0 THEN 0 ELSE refused_since_accepted END + :since,"
-        " last_accepted_at = COALESCE(:accepted_at, last_accepted_at),"
+        " refused_since_accepted = :since"
+        " + CASE WHEN :accepted_at >= COALESCE(last_refused_at, 0) THEN 0 ELSE refused_since_accepted END,"
+        " last_accepted_at = CASE WHEN last_accepted_at > :accepted_at THEN last_accepted_at"
+        " ELSE COALESCE(:accepted_at, last_accepted_at) END,"
         " last_refused_at = COALESCE(:refused_at, last_refused_at),"
-        " last_refused_code = COALESCE(:refused_code, last_refused_code), key = COALESCE(:key, key),"
-        " key_at = COALESCE(:key_at, key_at) WHERE name = :name",
+        " last_refused_code = COALESCE(:refused_code, last_refused_code),"
+        " key = CASE WHEN key_at > :key_at THEN key ELSE COALESCE(:key, key) END,"
+        " key_at = CASE WHEN key_at > :key_at THEN key_at ELSE COALESCE(:key_at, key_at) END WHERE name = :name",
         name=source, accepted=counts.accepted, duplicates=counts.duplicates, differing=counts.differing,
         refused=counts.refused, since=counts.refused_since_accepted, accepted_at=counts.last_accepted_us,
-        refused_at=counts.last_refused_us, refused_code=counts.last_refused_code, key=counts.key, key_at=counts.key_us,
+        refused_at=counts.last_refused_us, refused_code=counts.last_refused_code,
+        key=newest and newest[0], key_at=newest and newest[1].last_us,
     )  # fmt: skip
+    _write_usage(tx, source, counts.keys)
+
+
+def _last_us(used: tuple[str, _Used]) -> int:
+    return used[1].last_us
+
+
+def _write_usage(tx: Transaction, source: str, keys: Mapping[str, _Used]) -> None:
+    tx.insert_new("usage", "source text, key text", [(source, key) for key in sorted(keys)], "source, key")
+    tx.given(
+        "UPDATE usage SET verified = verified + given.more, last_verified_at ="
+        " CASE WHEN last_verified_at > given.at_us THEN last_verified_at ELSE given.at_us END FROM given"
+        " WHERE usage.source = :source AND usage.key = given.key",
+        "key text, more bigint, at_us bigint",
+        [(key, used.verified, used.last_us) for key, used in sorted(keys.items())],
+        source=source,
+    )
 
 
 def _write_rejections(tx: Transaction, source: str, refusals: list[Refusal]) -> None:
     rows = [
-        (new_id(), source, r.received_us, r.code, r.detail, r.claimed_us, r.size_bytes, r.headers, r.body)
+        (new_id(), source, r.received_us, r.code, r.detail, r.claimed_us, r.size_bytes, r.headers, r.body,
+         r.method, r.scheme, r.target)
         for r in refusals
-    ]
+    ]  # fmt: skip
     tx.insert("rejection", REJECTION, rows)
     tx.run(
         "DELETE FROM rejection WHERE source = :source AND id <="
         " (SELECT id FROM rejection WHERE source = :source ORDER BY id DESC LIMIT 1 OFFSET :kept)",
         source=source, kept=KEPT,
     )  # fmt: skip
+    tx.run(OVER_BYTES.format(where="WHERE source = :source"), source=source, bytes=SOURCE_BYTES)
+
+
+OVER_BYTES = (
+    "DELETE FROM rejection WHERE id IN (SELECT id FROM (SELECT id,"
+    " SUM(LENGTH(headers) + LENGTH(body) + LENGTH(target)) OVER (ORDER BY id DESC) AS bytes"
+    " FROM rejection {where}) AS newest WHERE newest.bytes > :bytes)"
+)
+
+
+def _drop_oldest(tx: Transaction) -> None:
+    """Few sources cannot have too much together: then nothing is summed up."""
+    [(sources,)] = tx.all("SELECT COUNT(*) FROM source")
+    if sources * SOURCE_BYTES > STORE_BYTES:
+        tx.run(OVER_BYTES.format(where=""), bytes=STORE_BYTES)

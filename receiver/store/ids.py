@@ -14,6 +14,7 @@ VALUES = {character: value for value, character in enumerate(ALPHABET)}
 TEXT_LENGTH = 13
 PAIRS = [first + second for first in ALPHABET for second in ALPHABET]  # an id is text at every answer: ten bits at once
 RANDOM_BITS = 21  # 42 bits of milliseconds last until the year 2109
+GAP_BITS = 10
 
 
 class Ids:
@@ -27,8 +28,10 @@ class Ids:
     def next(self) -> int:
         fresh = (self._clock_ns() // 1_000_000 << RANDOM_BITS) | random.getrandbits(RANDOM_BITS - 1)
         with self._lock:
-            self._last = max(self._last + 1, fresh)
-            return self._last
+            if fresh <= self._last:  # the clock stands still: gaps, so that a second process finds room between
+                fresh = self._last + 1 + random.getrandbits(GAP_BITS)
+            self._last = fresh
+            return fresh
 
 
 new_id = Ids().next

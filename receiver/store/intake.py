@@ -7,6 +7,7 @@ came again is found by one SELECT, and only if fewer rows went in than were offe
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from operator import attrgetter
 
 from receiver.schemes import Identity
 from receiver.store import routing
@@ -16,9 +17,10 @@ from receiver.store.transaction import Row, Transaction
 
 EVENT = (
     "id bigint, delivery_id bigint, item integer, source text, type text, external_id text, digest bytea, sha256 bytea,"
-    " received_at bigint"
+    " received_at bigint, item_sha256 bytea"
 )
 DELIVERY = "id bigint, headers bytea, body bytea"
+BY_DIGEST = attrgetter("digest")
 
 
 def digest(source: str, external_id: str) -> bytes:
@@ -47,39 +49,55 @@ class Recorded:
     differs: bool = False
 
 
-@dataclass(slots=True)
-class _Candidate:
-    """An event that is stored if it is new."""
+class _Candidate(Recorded):
+    """An event that is stored if it is new, and taken for new until it is known better."""
 
-    arrival: Arrival
-    event: Identity
-    digest: bytes
-    id: int
-    delivery_id: int
-    recorded: Recorded | None = None
+    __slots__ = ("arrival", "delivery_id", "digest", "event")
 
-    def row(self) -> Row:
+    def __init__(self, arrival: Arrival, event: Identity, number: int, delivery_id: int) -> None:
+        self.id = number
+        self.duplicate = self.differs = False
+        self.arrival = arrival
+        self.event = event
+        self.digest = digest(arrival.source, event.external_id)
+        self.delivery_id = delivery_id
+
+    def known(self, first_id: int, *, differs: bool) -> None:
+        self.id = first_id
+        self.duplicate = True
+        self.differs = differs
+
+    def row(self, *, named: bool = True) -> Row:
+        """Not named: a newer event has its digest."""
         arrival, event = self.arrival, self.event
         return (
             self.id, self.delivery_id, event.item, arrival.source, event.type, event.external_id,
-            self.digest, arrival.sha256, arrival.received_us,
+            self.digest if named else None, arrival.sha256, arrival.received_us, event.item_sha256,
         )  # fmt: skip
 
+    @property
+    def sha256(self) -> bytes | None:
+        """What is compared where it comes again: a batch may bring the same item beside other ones."""
+        return self.arrival.sha256 if self.event.item is None else self.event.item_sha256
 
-def add(tx: Transaction, arrivals: list[Arrival]) -> list[list[Recorded]]:
+
+def add(tx: Transaction, arrivals: list[Arrival]) -> Sequence[Sequence[Recorded]]:
     """Insert what is new. One list for each arrival, in its events' order."""
     groups = [_candidates(arrival) for arrival in arrivals]
     candidates = [candidate for group in groups for candidate in group]
-    waiting = list(candidates)
+    copies = [pair for group in groups if len(group) > 1 for pair in _copies(group)]
+    waiting = [candidate for candidate in candidates if not candidate.duplicate]
     while waiting:
         waiting = _insert(tx, waiting)
-    fresh = [candidate for candidate in candidates if not _recorded(candidate).duplicate]
+    for first, copy in copies:
+        copy.known(first.id, differs=first.differs)
+    fresh = [candidate for candidate in candidates if not candidate.duplicate]
     deliveries = {c.delivery_id: (c.delivery_id, c.arrival.headers, c.arrival.body) for c in fresh}
     tx.insert("delivery", DELIVERY, list(deliveries.values()))
     runs = list(_runs(tx, fresh))
     tx.insert("run", RUN, runs)
     tx.brought_work |= bool(runs)
-    return [[_recorded(candidate) for candidate in group] for group in groups]
+    return groups
 
 
 def _runs(tx: Transaction, fresh: list[_Candidate]) -> Iterator[Row]:
@@ -93,55 +111,63 @@ def _runs(tx: Transaction, fresh: list[_Candidate]) -> Iterator[Row]:
 
 def _candidates(arrival: Arrival) -> list[_Candidate]:
     delivery_id = first_id = new_id()
-    candidates: list[_Candidate] = []
-    for event in arrival.events:
-        number = first_id if not candidates else new_id()
-        candidates.append(_Candidate(arrival, event, digest(arrival.source, event.external_id), number, delivery_id))
-    return candidates
+    return [
+        _Candidate(arrival, event, new_id() if number else first_id, delivery_id)
+        for number, event in enumerate(arrival.events)
+    ]
 
 
-def _recorded(candidate: _Candidate) -> Recorded:
-    assert candidate.recorded is not None
-    return candidate.recorded
+def _copies(group: list[_Candidate]) -> Iterator[tuple[_Candidate, _Candidate]]:
+    """Items that say the same as an earlier one of their batch, behind that one: they need not go to the database."""
+    firsts: dict[tuple[bytes, bytes | None], _Candidate] = {}
+    for candidate in group:
+        first = firsts.setdefault((candidate.digest, candidate.sha256), candidate)
+        if first is not candidate:
+            candidate.duplicate = True
+            yield first, candidate
 
 
 def _insert(tx: Transaction, candidates: list[_Candidate]) -> list[_Candidate]:
     """Insert the events; return those that must be tried again because they ended an older event's window."""
-    candidates.sort(key=lambda candidate: candidate.digest)  # in one order, or two receivers could deadlock
+    candidates.sort(key=BY_DIGEST)  # in one order, or two receivers could deadlock
     if tx.insert_new("event", EVENT, [candidate.row() for candidate in candidates], "digest") == len(candidates):
-        for candidate in candidates:
-            candidate.recorded = Recorded(candidate.id, duplicate=False)
         return []
     firsts = _firsts(tx, [candidate.digest for candidate in candidates])
-    again = []
+    again, differing = [], []
     for candidate in candidates:
         arrival, event = candidate.arrival, candidate.event
         first_id, sha256, received_us = firsts[candidate.digest]
         if first_id == candidate.id:
-            candidate.recorded = Recorded(first_id, duplicate=False)
-        elif not event.vendor_id and received_us < arrival.received_us - arrival.window_us:
+            continue
+        if not event.vendor_id and received_us < arrival.received_us - arrival.window_us:
             tx.run("UPDATE event SET digest = NULL WHERE id = :id", id=first_id)
             again.append(candidate)
+        elif not event.vendor_id and received_us > arrival.received_us + arrival.window_us:  # promoted so late
+            tx.insert("event", EVENT, [candidate.row(named=False)])
         else:
-            differs = event.item is None and sha256 != arrival.sha256
-            candidate.recorded = Recorded(first_id, duplicate=True, differs=differs)
+            differs = None not in (sha256, candidate.sha256) and sha256 != candidate.sha256
+            candidate.known(first_id, differs=differs)
             if differs:
-                _remember(tx, first_id, arrival)
+                differing.append(_line(first_id, candidate))
+    remember(tx, *differing)
     return again
 
 
-def _firsts(tx: Transaction, digests: list[bytes]) -> dict[bytes, tuple[int, bytes, int]]:
+def _firsts(tx: Transaction, digests: list[bytes]) -> dict[bytes, tuple[int, bytes | None, int]]:
     found = tx.given(
-        "SELECT event.digest, id, sha256, received_at FROM given JOIN event ON event.digest = given.digest",
+        "SELECT event.digest, id, CASE WHEN item IS NULL THEN sha256 ELSE item_sha256 END, received_at"
+        " FROM given JOIN event ON event.digest = given.digest",
         "digest bytea",
         [(digest,) for digest in digests],
     )
     return {digest: (first_id, sha256, received_us) for digest, first_id, sha256, received_us in found}
 
 
-def _remember(tx: Transaction, first_id: int, arrival: Arrival) -> None:
+def _line(first_id: int, candidate: _Candidate) -> Line:
+    arrival, item = candidate.arrival, candidate.event.item
+    which = f"{len(arrival.body)} bytes" if item is None else f"item {item} of a batch of {len(arrival.body)} bytes"
     text = (
-        f"a delivery of the same id had other bytes: sha256 {arrival.sha256.hex()}, {len(arrival.body)} bytes;"
+        f"a delivery of the same id had other bytes: sha256 {(candidate.sha256 or b'').hex()}, {which};"
         " the first ones are kept"
     )
-    remember(tx, Line(first_id, None, "differing", None, text))
+    return Line(first_id, None, "differing", None, text)

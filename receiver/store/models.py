@@ -2,7 +2,7 @@
 
     delivery ─1:n─ event ─1:n─ run ─1:n─ step        what was received, and what became of it
                      └──1:n── history ──┘            what happened besides the straight path, for `events explain`
-    source · rejection                               what operators see of each sender
+    source ─1:n─ usage · rejection                   what operators see of each sender
     process ─1:n─ offer                              who is alive, and which handlers it has
 
 What changes often lives in the narrow `run`; bodies stand apart in `delivery`. No foreign keys: every row is written by
@@ -55,7 +55,10 @@ class Delivery(SQLModel, table=True):
 
 
 class Event(SQLModel, table=True):
-    """One fact, unique by (source, external id): `digest` is 16 bytes of both, NULL once its window is over."""
+    """One fact, unique by (source, external id): `digest` is 16 bytes of both, NULL once its window is over.
+
+    `sha256` is of the whole request, `item_sha256` of a batch's item alone.
+    """
 
     id: int = _id(primary_key=True)
     delivery_id: int = _id(nullable=False)
@@ -67,6 +70,7 @@ class Event(SQLModel, table=True):
     sha256: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     received_at: datetime = _time(nullable=False)
     duplicates: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
+    item_sha256: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
 
 
 class Run(SQLModel, table=True):
@@ -166,8 +170,24 @@ class Source(SQLModel, table=True):
     key_at: datetime | None = _time()
 
 
+class Usage(SQLModel, table=True):
+    """How many events a key of a source has verified, known ones too: so it shows when an old one is not used any more.
+
+    Written with the counters of its source. `key` is its reference and its fingerprint.
+    """
+
+    source: str = _text(primary_key=True)
+    key: str = _text(primary_key=True)
+    verified: int = Field(default=0, sa_column=Column(BIG, nullable=False, server_default=text("0")))
+    last_verified_at: datetime | None = _time()
+
+
 class Rejection(SQLModel, table=True):
-    """A refused delivery, with its cause. Only the newest of each source are kept, and 64 KiB of each."""
+    """A refused delivery, with its cause. Only the newest of each source are kept, and 64 KiB of each body.
+
+    It holds what was signed, so that it can be verified again: `scheme`, Host header and `target` are the address that
+    was called. An empty `target`: an older version kept it.
+    """
 
     __table_args__ = (Index("rejection_source", "source", "id"),)
     id: int = _id(primary_key=True)
@@ -179,10 +199,16 @@ class Rejection(SQLModel, table=True):
     size_bytes: int = Field(sa_column=Column(BIG, nullable=False))
     headers: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     body: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    method: str = _text(nullable=False, server_default=text("'POST'"))
+    scheme: str = _text(nullable=False, server_default=text("''"))
+    target: str = _text(nullable=False, server_default=text("''"))
 
 
 class Process(SQLModel, table=True):
-    """A running receiver or worker. Alive while `seen_at` is young; `trouble` says why a worker does nothing."""
+    """A running receiver or worker. Alive while `seen_at` is young.
+
+    `trouble` says why a worker does nothing, or why a receiver goes on with an older configuration.
+    """
 
     id: int = _id(primary_key=True)
     role: str = _text(nullable=False)

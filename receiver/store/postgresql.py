@@ -10,15 +10,13 @@ from urllib.parse import urlsplit
 
 import psycopg
 from psycopg import conninfo
-from psycopg.types.numeric import Int8Dumper
-from psycopg.types.string import StrDumper
 
 from receiver.errors import UserError
-from receiver.store import arrays
-from receiver.store.arrays import ARRAYS, Array
+from receiver.store.statements import Statements, Typed, typed, typed_array
 from receiver.store.transaction import PARAMETER, Row, Transaction, Unavailable, split_columns
 
 if TYPE_CHECKING:
+    from psycopg.pq.abc import PGresult
     from psycopg.rows import TupleRow
     from sqlalchemy import Engine
 
@@ -46,17 +44,13 @@ DURABLE = """
 SELECT set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on'
                   ELSE current_setting('synchronous_commit') END, false)
 """
-BEGIN = "BEGIN; SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+BEGIN = b"BEGIN; SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 DATA = ("22", "23", "54")  # classes of SQLSTATE: what was written is at fault, or too large for an index
 CONFLICT = ("40001", "40P01")  # a serialization failure, a deadlock
 
 
 def connect(url: str) -> "psycopg.Connection[TupleRow]":
-    connection = psycopg.connect(url, autocommit=True, prepare_threshold=1, **CONNECT)  # type: ignore[arg-type]
-    # One type for each of ours, or each size of a number would be another prepared statement.
-    connection.adapters.register_dumper(int, Int8Dumper)
-    connection.adapters.register_dumper(str, StrDumper)
-    arrays.register(connection)
+    connection = psycopg.connect(url, autocommit=True, **CONNECT)  # type: ignore[arg-type]
     try:
         connection.execute(SETTINGS + DURABLE, prepare=False)
     except psycopg.Error:
@@ -66,51 +60,60 @@ def connect(url: str) -> "psycopg.Connection[TupleRow]":
 
 
 @lru_cache(maxsize=256)
-def _translated(sql: str) -> str:
-    return PARAMETER.sub(r"%(\1)s", sql.replace("%", "%%"))
+def _numbered(sql: str, first: int = 1) -> tuple[str, tuple[str, ...]]:
+    """The statement with $1, $2 … instead of names, and the names in that order."""
+    names = tuple(dict.fromkeys(PARAMETER.findall(sql)))
+    return PARAMETER.sub(lambda found: f"${names.index(found[1]) + first}", sql), names
 
 
 @lru_cache(maxsize=256)
 def _insert(table: str, columns: str, tail: str) -> str:
-    names, types = split_columns(columns)
-    arrays = ", ".join(f"%b::{type}[]" for type in types)
-    return f"INSERT INTO {table} ({', '.join(names)}) SELECT * FROM unnest({arrays}){tail}"
+    names, _ = split_columns(columns)
+    return f"INSERT INTO {table} ({', '.join(names)}) SELECT * FROM {_unnest(columns)}{tail}"
 
 
 @lru_cache(maxsize=256)
-def _given(sql: str, columns: str) -> str:
-    names, types = split_columns(columns)
-    arrays = ", ".join(f"%(given_{name})b::{type}[]" for name, type in zip(names, types, strict=True))
-    return f"WITH given({', '.join(names)}) AS (SELECT * FROM unnest({arrays})) {_translated(sql)}"
+def _given(sql: str, columns: str) -> tuple[str, tuple[str, ...]]:
+    names, _ = split_columns(columns)
+    numbered, parameters = _numbered(sql, len(names) + 1)
+    return f"WITH given({', '.join(names)}) AS (SELECT * FROM {_unnest(columns)}) {numbered}", parameters
 
 
-def _arrays(columns: str, rows: Sequence[Row]) -> list[Array]:
+def _unnest(columns: str) -> str:
     _, types = split_columns(columns)
-    return [ARRAYS[type](values) for type, values in zip(types, zip(*rows, strict=True), strict=True)]
+    return f"unnest({', '.join(f'${number}::{type}[]' for number, type in enumerate(types, 1))})"
+
+
+def _arrays(columns: str, rows: Sequence[Row]) -> list[Typed]:
+    _, types = split_columns(columns)
+    return [typed_array(type, values) for type, values in zip(types, zip(*rows, strict=True), strict=True)]
 
 
 class PostgresqlTransaction:
     skip_locked = "FOR UPDATE OF run SKIP LOCKED"
     stays = "FOR SHARE"
 
-    def __init__(self, connection: "psycopg.Connection[TupleRow]", now_us: int) -> None:
-        self._connection = connection
+    def __init__(self, statements: Statements, now_us: int) -> None:
+        self._statements = statements
         self.now_us = now_us
         self.brought_work = False
 
     def all(self, sql: str, /, **parameters: Any) -> list[Row]:
-        return self._connection.execute(_translated(sql), parameters).fetchall()
+        return self._statements.rows(self._run(sql, parameters))
 
     def run(self, sql: str, /, **parameters: Any) -> int:
-        return self._connection.execute(_translated(sql), parameters).rowcount
+        return self._run(sql, parameters).command_tuples or 0
+
+    def _run(self, sql: str, parameters: dict[str, Any]) -> "PGresult":
+        numbered, names = _numbered(sql)
+        return self._statements.run(numbered, [typed(parameters[name]) for name in names])
 
     def given(self, sql: str, columns: str, rows: Sequence[Row], /, **parameters: Any) -> list[Row]:
         if not rows:
             return []
-        names, _ = split_columns(columns)
-        given = dict(zip((f"given_{name}" for name in names), _arrays(columns, rows), strict=True))
-        cursor = self._connection.execute(_given(sql, columns), given | parameters)
-        return cursor.fetchall() if cursor.description else []
+        numbered, names = _given(sql, columns)
+        values = [*_arrays(columns, rows), *(typed(parameters[name]) for name in names)]
+        return self._statements.rows(self._statements.run(numbered, values))
 
     def insert(self, table: str, columns: str, rows: Sequence[Row], /) -> None:
         self._bulk(table, columns, rows, "")
@@ -121,7 +124,7 @@ class PostgresqlTransaction:
     def _bulk(self, table: str, columns: str, rows: Sequence[Row], tail: str) -> int:
         if not rows:
             return 0
-        return self._connection.execute(_insert(table, columns, tail), _arrays(columns, rows)).rowcount
+        return self._statements.run(_insert(table, columns, tail), _arrays(columns, rows)).command_tuples or 0
 
 
 class PostgresqlConnection:
@@ -130,31 +133,32 @@ class PostgresqlConnection:
     def __init__(self, url: str) -> None:
         self._url = url
         self._connection: psycopg.Connection[TupleRow] | None = None
+        self._statements: Statements | None = None
 
     def begin(self) -> Transaction:
         try:
-            if self._connection is None:
+            if self._statements is None:
                 self._connection = connect(self._url)
-            cursor = self._connection.execute(BEGIN, prepare=False)  # two statements in one message
-            cursor.nextset()
-            ((now_us,),) = cursor.fetchall()
+                self._statements = Statements(self._connection)
+            now_us = self._statements.run_all(BEGIN).get_value(0, 0)  # two statements in one message
         except psycopg.Error as error:
             self.close()
             raise Unavailable(first_line(error)) from error
-        return PostgresqlTransaction(self._connection, now_us)
+        assert now_us is not None
+        return PostgresqlTransaction(self._statements, int(now_us))
 
     def commit(self) -> None:
-        assert self._connection is not None
-        self._connection.execute("COMMIT", prepare=False)
+        assert self._statements is not None
+        self._statements.run_all(b"COMMIT")
 
     def rollback(self) -> None:
-        if self._connection is not None:
-            self._connection.execute("ROLLBACK", prepare=False)
+        if self._statements is not None:
+            self._statements.run_all(b"ROLLBACK")
 
     def close(self) -> None:
         if self._connection is not None:
             self._connection.close()
-            self._connection = None
+            self._connection = self._statements = None
 
     def is_outage(self, error: Exception) -> bool:
         if not isinstance(error, psycopg.Error) or self.is_conflict(error):

@@ -62,6 +62,10 @@ def seen(tx: Transaction, process_id: int) -> bool:
     return bool(tx.run("UPDATE process SET seen_at = :now WHERE id = :id", now=tx.now_us, id=process_id))
 
 
+def troubled(tx: Transaction, process_id: int, trouble: str | None) -> None:
+    tx.run("UPDATE process SET trouble = :trouble WHERE id = :id", trouble=trouble, id=process_id)
+
+
 @dataclass(slots=True)
 class Enrolment:
     """A process's row for as long as it lives: written down anew where it stood still so long that it was forgotten."""
@@ -163,4 +167,6 @@ def is_gone(host: str, pid: int) -> bool:
 
 def prove_writable(tx: Transaction) -> None:
     """Write something that changes nothing for anyone: a full or read-only disk shows only at a write."""
-    tx.run("UPDATE process SET seen_at = seen_at WHERE id = (SELECT MAX(id) FROM process)")
+    # A row of nobody's: another process's may be locked by a transaction that takes its time.
+    tx.run("INSERT INTO source (name) VALUES ('') ON CONFLICT (name) DO NOTHING")
+    tx.run("DELETE FROM source WHERE name = ''")

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Row, Select, and_, exists, func, literal_column, null, text, union_all
 from sqlalchemy import select as typed_select
@@ -16,7 +16,7 @@ from sqlmodel import Session, col
 
 from receiver.store import ids
 from receiver.store.intake import digest
-from receiver.store.models import Delivery, Event, History, Offer, Process, Rejection, Run, Source, Step
+from receiver.store.models import Delivery, Event, History, Offer, Process, Rejection, Run, Source, Step, Usage
 from receiver.store.patterns import regex
 from receiver.store.processes import is_gone
 from receiver.store.runs import ALIVE_US
@@ -349,6 +349,14 @@ def sources(session: Session) -> dict[str, Source]:
     return {source.name: source for source in session.scalars(select(Source).order_by(col(Source.name)))}
 
 
+def usage(session: Session) -> dict[str, dict[str, Usage]]:
+    """By source and key what each has verified."""
+    found: defaultdict[str, dict[str, Usage]] = defaultdict(dict)
+    for used in session.scalars(select(Usage).order_by(col(Usage.source), col(Usage.key))):
+        found[used.source][used.key] = used
+    return found
+
+
 def now(session: Session) -> datetime:
     """The store's clock: that of PostgreSQL, or of this machine."""
     if session.get_bind().dialect.name == "sqlite":
@@ -400,7 +408,10 @@ def newest(session: Session) -> datetime | None:
 
 @dataclass(frozen=True)
 class RejectionRow:
-    """A refused request without its bytes. `difference_s`: how long before our clock's time it claims to be signed."""
+    """A refused request without its bytes. `difference_s`: how long before our clock's time it claims to be signed.
+
+    `scheme`, Host header and `target` are the address that was called; an empty `target` is not known.
+    """
 
     id: str
     source: str
@@ -411,30 +422,60 @@ class RejectionRow:
     difference_s: float | None
     size_bytes: int
     kept_bytes: int
+    method: str
+    scheme: str
+    target: str
 
 
 REJECTION = (
     *(Rejection.id, Rejection.source, Rejection.received_at, Rejection.code, Rejection.detail, Rejection.claimed_at),
     *(Rejection.size_bytes, func.length(Rejection.body).label("kept_bytes")),
+    *(Rejection.method, Rejection.scheme, Rejection.target),
 )
+KEPT_PAGE = 50  # rejections with their bytes in memory at once
 
 
 def rejections(session: Session, source: str | None, limit: int | None, code: str | None = None) -> list[RejectionRow]:
     """Newest first."""
-    query = select(*REJECTION).order_by(col(Rejection.id).desc()).limit(limit)
+    query = select(*REJECTION).where(*_of_rejections(source, code)).order_by(col(Rejection.id).desc())
+    return [_rejection_row(row) for row in session.execute(query.limit(limit))]
+
+
+def _of_rejections(source: str | None, code: str | None) -> Iterator[Any]:
     if source is not None:
-        query = query.where(col(Rejection.source) == source)
+        yield col(Rejection.source) == source
     if code is not None:
-        query = query.where(col(Rejection.code) == code)
-    return [_rejection_row(row) for row in session.execute(query)]
+        yield col(Rejection.code) == code
 
 
-def rejection(session: Session, name: str) -> tuple[RejectionRow, bytes, bytes] | None:
-    """With its header lines and what is kept of its body; None where there is none of this id."""
-    number = ids.number("rej", name)
-    query = select(*REJECTION, Rejection.headers, Rejection.body).where(col(Rejection.id) == number)
-    row = session.execute(query).one_or_none()
-    return None if row is None else (_rejection_row(row), row.headers, row.body)
+class Kept(NamedTuple):
+    """A refused request with its header lines and what is kept of its body."""
+
+    row: RejectionRow
+    headers: bytes
+    body: bytes
+
+
+KEPT = select(*REJECTION, Rejection.headers, Rejection.body)
+
+
+def kept(session: Session, source: str | None, limit: int | None, code: str | None = None) -> Iterator[Kept]:
+    """Newest first, a few in memory at once."""
+    query = select(Rejection.id).where(*_of_rejections(source, code)).order_by(col(Rejection.id).desc()).limit(limit)
+    numbers = list(session.scalars(query))
+    for start in range(0, len(numbers), KEPT_PAGE):
+        page = KEPT.where(col(Rejection.id).in_(numbers[start : start + KEPT_PAGE]))
+        yield from (_kept(row) for row in session.execute(page.order_by(col(Rejection.id).desc())))
+
+
+def rejection(session: Session, name: str) -> Kept | None:
+    """None where there is none of this id."""
+    row = session.execute(KEPT.where(col(Rejection.id) == ids.number("rej", name))).one_or_none()
+    return None if row is None else _kept(row)
+
+
+def _kept(row: Any) -> Kept:
+    return Kept(_rejection_row(row), row.headers, row.body)
 
 
 def _rejection_row(row: Any) -> RejectionRow:
@@ -449,4 +490,7 @@ def _rejection_row(row: Any) -> RejectionRow:
         difference_s=None if claimed_at is None else (row.received_at - claimed_at).total_seconds(),
         size_bytes=row.size_bytes,
         kept_bytes=row.kept_bytes,
+        method=row.method,
+        scheme=row.scheme,
+        target=row.target,
     )

@@ -21,7 +21,9 @@ from receiver.store.transaction import PARAMETER, Row, Transaction, Unavailable,
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-BUSY_TIMEOUT_S = 0.9  # a vendor waits for us: a store locked longer is a 503, and two tries fit into its patience
+BUSY_TIMEOUT_S = 0.7  # a vendor waits for us: a store locked longer is a 503, and two tries fit into its patience
+PREPARE_S = 10.0
+PREPARE_PAUSE_S = 0.02
 LOOK_S = 1.0  # between two looks at the store's file
 VALUES_AT_ONCE = 64  # rows in one statement
 PRAGMAS = (
@@ -84,12 +86,9 @@ def _values(columns: int, rows: int) -> str:
 
 def _parts(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
     # One statement for many rows: the driver gives up the interpreter lock at each statement, and getting it back from
-    # a busy event loop costs more than the insert. Powers of two keep the number of prepared statements small.
-    done = 0
-    while done < len(rows):
-        size = min(VALUES_AT_ONCE, 1 << (len(rows) - done).bit_length() - 1)
-        yield rows[done : done + size]
-        done += size
+    # a busy event loop costs more than the insert. Each number of rows is a prepared statement of its own, kept as long
+    # as there is room for it.
+    return (rows[start : start + VALUES_AT_ONCE] for start in range(0, len(rows), VALUES_AT_ONCE))
 
 
 class SqliteTransaction:
@@ -220,7 +219,15 @@ class SqliteDatabase:
 
     def prepare(self) -> None:
         """The page size and WAL mode are set before the first table."""
-        connect(self.shown, create=True).close()
+        give_up_at = time.monotonic() + PREPARE_S
+        while True:
+            try:
+                return connect(self.shown, create=True).close()
+            except sqlite3.OperationalError as error:
+                # SQLite does not wait where two want to set the mode at once, whatever the busy timeout says.
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > give_up_at:
+                    raise
+            time.sleep(PREPARE_PAUSE_S)
 
     def copy(self, revision: str) -> str | None:
         """A copy of an older store beside it; None where another process has upgraded the store meanwhile."""

@@ -51,19 +51,23 @@ class Waiter(Protocol):
 
 
 class Pending:
-    """One write on its way, and the outcome it got."""
+    """One write on its way, and the outcome it got: `do` takes the items of all writes that have the same one."""
 
-    __slots__ = ("arrival", "error", "loop", "op", "value", "waiter")
+    __slots__ = ("do", "error", "item", "loop", "value", "waiter")
 
-    def __init__(
-        self, op: Op, waiter: Waiter, loop: asyncio.AbstractEventLoop | None, arrival: Arrival | None = None
-    ) -> None:
-        self.op = op
+    def __init__(self, do: Any, item: Any, waiter: Waiter, loop: asyncio.AbstractEventLoop | None) -> None:
+        self.do = do
+        self.item = item
         self.waiter = waiter
         self.loop = loop
-        self.arrival = arrival
         self.value: Any = None
         self.error: BaseException | None = None
+
+    @classmethod
+    def of(cls, op: Op, waiter: Waiter, loop: asyncio.AbstractEventLoop | None) -> "Pending":
+        if isinstance(op, Together):
+            return cls(op.do, op.item, waiter, loop)
+        return cls(_each, op, waiter, loop)
 
     def settle(self) -> None:
         if self.waiter.done():  # whoever waited has gone away: a deadline, a closed connection
@@ -72,6 +76,11 @@ class Pending:
             self.waiter.set_result(self.value)
         else:
             self.waiter.set_exception(self.error)
+
+
+def _each(tx: Transaction, ops: list[Callable[[Transaction], Any]]) -> list[Any]:
+    """Writes that share nothing."""
+    return [op(tx) for op in ops]
 
 
 class Writer:
@@ -99,23 +108,24 @@ class Writer:
         """The same, and `waiter` is told, on this event loop: for who has no need of a future, which costs a turn."""
         if self._arrivals >= WAITING_LIMIT or self._arrivals_bytes > WAITING_BYTES:
             raise Unavailable("too many deliveries wait for the store")
-        self._put(Together(intake.add, arrival), waiter, arrival)
+        loop = asyncio.get_running_loop()
+        self._put(Pending(intake.add, arrival, waiter, loop), loop)
         self._arrivals += 1
         self._arrivals_bytes += len(arrival.body)
 
     def write(self, op: Op) -> "asyncio.Future[Any]":
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._put(op, future)
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Any] = loop.create_future()
+        self._put(Pending.of(op, future, loop), loop)
         return future
 
-    def _put(self, op: Op, waiter: Waiter, arrival: Arrival | None = None) -> None:
+    def _put(self, pending: Pending, loop: asyncio.AbstractEventLoop) -> None:
         self._check_open()
-        loop = asyncio.get_running_loop()
         gathering = self._gathering.get(loop)
         if gathering is None:
             gathering = self._gathering[loop] = []
             loop.call_soon(self._hand_over, loop)
-        gathering.append(Pending(op, waiter, loop, arrival))
+        gathering.append(pending)
 
     def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
         """Give the thread all that one turn of the loop brought: waking it for each write would make small commits."""
@@ -123,15 +133,15 @@ class Writer:
 
     def _settle(self, batch: list[Pending]) -> None:
         for pending in batch:
-            if (arrival := pending.arrival) is not None:
+            if pending.do is intake.add:
                 self._arrivals -= 1
-                self._arrivals_bytes -= len(arrival.body)
+                self._arrivals_bytes -= len(pending.item.body)
             pending.settle()
 
     def write_from_thread(self, op: Op) -> Any:
         self._check_open()
         future: Future[Any] = Future()
-        self._queue.put([Pending(op, future, None)])
+        self._queue.put([Pending.of(op, future, None)])
         return future.result()
 
     def close(self) -> None:
@@ -168,8 +178,7 @@ class Writer:
         """Whether it brought work. `failed`: how often the same has failed before."""
         try:
             tx = self._connection.begin()
-            for do, pendings in _kinds(batch):
-                _apply(tx, do, pendings)
+            _apply(tx, batch)
             self._connection.commit()
         except Exception as error:
             return self._after(error, batch, failed)
@@ -216,24 +225,21 @@ class Writer:
                     loop.call_soon_threadsafe(self._settle, settled)
 
 
-def _kinds(batch: Iterable[Pending]) -> list[tuple[Any, list[Pending]]]:
-    """The writes by the function that does them, arrivals first; those that share nothing, under None, last."""
+def _apply(tx: Transaction, batch: Iterable[Pending]) -> None:
+    for do, pendings in _kinds(batch).items():
+        for pending, outcome in zip(pendings, do(tx, [pending.item for pending in pendings]), strict=True):
+            pending.value = outcome
+
+
+def _kinds(batch: Iterable[Pending]) -> dict[Any, list[Pending]]:
+    """The writes by the function that does them: arrivals first, and last those that share nothing."""
     kinds: dict[Any, list[Pending]] = {intake.add: []}
     alone = []
     for pending in batch:
-        if not isinstance(pending.op, Together):
+        if pending.do is _each:
             alone.append(pending)
         # Whose sender has got a 503 meanwhile will come again: no work for it while there is too much of it.
-        elif pending.op.do is not intake.add or not pending.waiter.done():
-            kinds.setdefault(pending.op.do, []).append(pending)
-    return [(do, pendings) for do, pendings in (*kinds.items(), (None, alone)) if pendings]
-
-
-def _apply(tx: Transaction, do: Any, pendings: list[Pending]) -> None:
-    if do is None:
-        for pending in pendings:
-            pending.value = pending.op(tx)  # type: ignore[operator]
-    else:
-        outcomes = do(tx, [pending.op.item for pending in pendings])  # type: ignore[union-attr]
-        for pending, outcome in zip(pendings, outcomes, strict=True):
-            pending.value = outcome
+        elif pending.do is not intake.add or not pending.waiter.done():
+            kinds.setdefault(pending.do, []).append(pending)
+    kinds[_each] = alone
+    return {do: pendings for do, pendings in kinds.items() if pendings}

@@ -1,15 +1,20 @@
 """Requests as Stripe would send them, unique and signed, ready as the bytes that go on the wire.
 
-The signature is made here with nothing of Postern's, so that the load comes from a stranger.
+The signature is made here with nothing of Postern's, so that the load comes from a stranger. Whoever cannot check
+Stripe's gets one over the body alone.
 """
 
 import hmac
 import json
 import secrets
 import time
+from collections.abc import Callable
 from itertools import cycle, islice
+from random import Random
 
 SECRET = b"whsec_bench"
+PATH = "/webhooks/stripe"
+BODY_SIGNATURE = b"X-Hub-Signature-256"
 TYPES = ("payment_intent.succeeded", "charge.updated", "customer.subscription.updated")
 
 _EVENT = {
@@ -57,22 +62,44 @@ _EVENT = {
 }
 _BODY = json.dumps(_EVENT, indent=2).encode()
 _HEAD = (
-    b"POST /webhooks/stripe HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: Stripe/1.0\r\nAccept: */*\r\n"
+    b"POST " + PATH.encode() + b" HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: Stripe/1.0\r\nAccept: */*\r\n"
     b"Cache-Control: no-cache\r\nContent-Type: application/json; charset=utf-8\r\n"
-    b"Content-Length: %d\r\nStripe-Signature: t=%d,v1=%s\r\n\r\n"
+    b"Content-Length: %d\r\n%s\r\n\r\n"
 )
 
 
-def signed(external_id: str, event_type: str, now: int) -> bytes:
+Signature = Callable[[bytes, int], bytes]
+"""The whole header for a body sent at that second."""
+
+
+def stripe_signature(body: bytes, now: int) -> bytes:
+    return b"Stripe-Signature: t=%d,v1=%s" % (now, _mac(b"%d.%s" % (now, body)))
+
+
+def body_signature(body: bytes, now: int) -> bytes:
+    return b"%s: sha256=%s" % (BODY_SIGNATURE, _mac(body))
+
+
+def _mac(content: bytes) -> bytes:
+    return hmac.digest(SECRET, content, "sha256").hex().encode()
+
+
+def signed(external_id: str, event_type: str, now: int, signature: Signature = stripe_signature) -> bytes:
     sent = body(external_id, event_type, now)
-    signature = hmac.digest(SECRET, b"%d.%s" % (now, sent), "sha256").hex().encode()
-    return _HEAD % (len(sent), now, signature) + sent
+    return _HEAD % (len(sent), signature(sent, now)) + sent
 
 
-def pool(size: int) -> list[bytes]:
+def pool(size: int, signature: Signature = stripe_signature) -> list[bytes]:
     """Signed before the clock starts, so that the generator only sends; good while the tolerance lasts."""
     now = int(time.time())
-    return [signed(new_id(), event_type, now) for event_type in islice(cycle(TYPES), size)]
+    return [signed(new_id(), event_type, now, signature) for event_type in islice(cycle(TYPES), size)]
+
+
+def storm(size: int) -> list[bytes]:
+    """Each tenth is new; what stands between has been sent before."""
+    fresh = pool(-(-size // 10))
+    known = Random(1)
+    return [fresh[n // 10 if n % 10 == 0 else known.randrange(n // 10 + 1)] for n in range(size)]
 
 
 def new_id() -> str:

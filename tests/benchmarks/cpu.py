@@ -8,7 +8,7 @@ import threading
 import time
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 EVERY_S = 0.1
@@ -19,8 +19,9 @@ def tree(pid: int) -> list[int]:
     """The process and all that descend from it, itself first."""
     found = [pid]
     for parent in found:
-        for children in Path(f"/proc/{parent}/task").glob("*/children"):
-            found += map(int, _read(children).split())
+        with suppress(FileNotFoundError):  # it has just gone
+            for children in Path(f"/proc/{parent}/task").glob("*/children"):
+                found += map(int, _read(children).split())
     return found
 
 

@@ -18,7 +18,8 @@ from typing import Any
 
 from receiver import server
 from receiver.app import create_app
-from receiver.ingest import Delivery, Intake
+from receiver.delivery import Delivery
+from receiver.ingest import Intake
 from receiver.metrics import Metrics
 from receiver.process import calm_gc
 from receiver.schemes import Request

@@ -1,4 +1,4 @@
-"""The load: keep-alive connections in a closed loop, one request each under way at any time.
+"""The load: keep-alive connections, one request each under way at any time: in a closed loop, or at a given rate.
 
 Plain sockets and epoll, and no more of an answer read than its status and length: the generator has one
 core and must be faster on it than the server is on the other.
@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from tests.benchmarks.failed import Failed
 
 SILENCE_S = 30.0
+PAUSE_S = 2e-5  # epoll's own waits are whole milliseconds, more than many an answer takes
 
 
 @dataclass(slots=True)
@@ -69,12 +70,16 @@ def answered(received: bytes) -> int | None:
     return int(head[9:12])
 
 
-def drive(port: int, requests: Iterator[bytes], seconds: float, connections: int) -> Load:
-    """Send until the time is over or the requests are used up, then wait for the last answer."""
+def drive(port: int, requests: Iterator[bytes], seconds: float, connections: int, rate: float | None = None) -> Load:
+    """Send until the time is over or the requests are used up, then wait for the last answer.
+
+    With a `rate` a second, latencies count from the moment a request was due: one that is late for want of a free
+    connection has waited.
+    """
     opened = [Connection(port) for _ in range(connections)]
     gc.disable()  # its pauses would be counted as the server's latency
     try:
-        return _timed(opened, requests, seconds)
+        return _timed(opened, requests, seconds, rate)
     finally:
         gc.enable()
         for connection in opened:
@@ -86,10 +91,14 @@ def percentile_ms(latencies_ns: list[int], percent: float) -> float:
     return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))] / 1e6
 
 
-def _timed(opened: list[Connection], requests: Iterator[bytes], seconds: float) -> Load:
+def _timed(opened: list[Connection], requests: Iterator[bytes], seconds: float, rate: float | None) -> Load:
     load = Load()
     started, started_cpu = time.perf_counter(), time.process_time()
-    _exchange(opened, requests, time.perf_counter_ns() + int(seconds * 1e9), load)
+    stop_at_ns = time.perf_counter_ns() + int(seconds * 1e9)
+    if rate is None:
+        _exchange(opened, requests, stop_at_ns, load)
+    else:
+        _paced(opened, requests, stop_at_ns, int(1e9 / rate), load)
     load.seconds = time.perf_counter() - started
     load.cpu = (time.process_time() - started_cpu) / load.seconds
     return load
@@ -120,6 +129,33 @@ def _exchange(opened: list[Connection], requests: Iterator[bytes], stop_at_ns: i
                     waiting -= 1
                 else:
                     connection.send(following)
+
+
+def _paced(opened: list[Connection], requests: Iterator[bytes], stop_at_ns: int, interval_ns: int, load: Load) -> None:
+    with select.epoll() as poll:
+        by_descriptor = {connection.socket.fileno(): connection for connection in opened}
+        for connection in opened:
+            poll.register(connection.socket, select.EPOLLIN)
+        free = list(opened)
+        due_ns = time.perf_counter_ns()
+        while due_ns < stop_at_ns or len(free) < len(opened):
+            now_ns = time.perf_counter_ns()
+            while free and due_ns <= now_ns and due_ns < stop_at_ns:
+                connection = free.pop()
+                connection.send(next(requests))
+                connection.sent_at_ns = due_ns
+                due_ns += interval_ns
+            ready = poll.poll(0)
+            if not ready:
+                time.sleep(PAUSE_S)
+            for descriptor, _ in ready:
+                connection = by_descriptor[descriptor]
+                if (status := connection.receive()) is not None:
+                    load.latencies_ns.append(time.perf_counter_ns() - connection.sent_at_ns)
+                    load.answers[status] += 1
+                    free.append(connection)
+            if time.perf_counter_ns() > stop_at_ns + SILENCE_S * 1e9:
+                raise Failed(f"{len(opened) - len(free)} requests had no answer for {SILENCE_S:.0f} s")
 
 
 def _content_length(head: bytes) -> int:

@@ -7,11 +7,12 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.benchmarks.cpu import tree_cpu_s
 from tests.benchmarks.failed import Failed
 
 START_S = 30.0
@@ -36,16 +37,19 @@ class Server:
     log: Path
 
     def cpu_s(self) -> float:
-        """User and system time of all its threads so far."""
-        after_name = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(after_name[11]) + int(after_name[12])) / os.sysconf("SC_CLK_TCK")
+        """User and system time so far, of all its threads and of what it started."""
+        return tree_cpu_s(self.process.pid)
+
+
+def serving(
+    module: str, *arguments: str, port: int, cores: Cores, log: Path, environ: Mapping[str, str] | None = None
+) -> AbstractContextManager[Server]:
+    return pinned([sys.executable, "-m", module, *arguments], port, cores, log, environ or {})
 
 
 @contextmanager
-def serving(
-    module: str, *arguments: str, port: int, cores: Cores, log: Path, environ: Mapping[str, str] | None = None
-) -> Iterator[Server]:
-    process = _started_on(cores, [sys.executable, "-m", module, *arguments], log, environ or {})
+def pinned(command: Sequence[str], port: int, cores: Cores, log: Path, environ: Mapping[str, str]) -> Iterator[Server]:
+    process = _started_on(cores, command, log, environ)
     server = Server(process, port, log)
     try:
         _wait_until_ready(server)
@@ -59,7 +63,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _started_on(cores: Cores, command: list[str], log: Path, environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
+def _started_on(cores: Cores, command: Sequence[str], log: Path, environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
     """A child and all its threads inherit its parent's core; set later, only the first would move."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("POSTERN_")}
     os.sched_setaffinity(0, {cores.server})

@@ -32,12 +32,11 @@ class Mutant:
 
 
 def ack_before_commit(original: Any) -> Any:
-    from receiver.store.writer import _apply, _kinds
+    from receiver.store.writer import _apply
 
     def commit(writer: Any, batch: Any, *, again: bool = False) -> Any:
         tx = writer._connection.begin()
-        for do, pendings in _kinds(batch):
-            _apply(tx, do, pendings)
+        _apply(tx, batch)
         writer._report(batch)
         time.sleep(SLOW_COMMIT_S)
         writer._connection.commit()

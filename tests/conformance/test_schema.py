@@ -17,7 +17,7 @@ from receiver.store import open_store, schema
 from receiver.store.database import Database, database_at
 from receiver.store.processes import prove_writable
 from tests.support import services
-from tests.support.migrations import SECOND, later_migrations
+from tests.support.migrations import A_NOTE, LATER, NEWEST, later_migrations
 from tests.support.postern import REPOSITORY
 
 UPGRADE = """
@@ -79,7 +79,7 @@ def test_an_older_store_is_refused_with_the_command_to_type(empty: Database, lat
     with pytest.raises(UserError) as caught:
         schema.check(empty, later)
     assert str(caught.value).splitlines() == [
-        "the store has the older schema 0001",
+        f"the store has the older schema {NEWEST}",
         f"  at {empty.shown}",
         "  Run `postern db upgrade`.",
     ]
@@ -89,7 +89,7 @@ def test_a_newer_version_s_store_is_taken_as_it_is(empty: Database, empty_url: s
     schema.upgrade(empty, later)
     schema.check(empty)
     assert schema.upgrade(empty) is None
-    assert empty.revision() == "0002"
+    assert empty.revision() == LATER
     with closing(open_store(empty_url, create=True)) as store:
         store.write_from_thread(prove_writable)
 
@@ -105,18 +105,18 @@ def test_two_processes_may_upgrade_at_once(
     for process in both:
         _, said = process.communicate(timeout=30)
         assert (process.returncode, said.decode()) == (0, "")
-    assert empty.revision() == "0002"
+    assert empty.revision() == LATER
     assert "note" in columns(empty, "source")
 
 
 def test_an_upgrade_that_fails_leaves_the_store_as_it_was(empty: Database, later: schema.Migrations) -> None:
     schema.upgrade(empty)
-    broken = later.folder / "versions" / "0002_a_note.py"
-    broken.write_text(SECOND + '    op.execute("INSERT INTO nowhere VALUES (1)")\n')
+    broken = later.folder / "versions" / f"{LATER}_a_note.py"
+    broken.write_text(A_NOTE + '    op.execute("INSERT INTO nowhere VALUES (1)")\n')
     with pytest.raises(UserError) as caught:
         schema.upgrade(empty, later)
     assert caught.value.what.startswith("the store cannot be written: ")
     assert "nowhere" in caught.value.what
     assert len(str(caught.value).splitlines()) == 3
-    assert empty.revision() == "0001"
+    assert empty.revision() == NEWEST
     assert "note" not in columns(empty, "source")

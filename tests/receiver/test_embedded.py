@@ -6,6 +6,7 @@ import pytest
 
 from receiver.embedded import Embedded
 from receiver.errors import UserError
+from receiver.settings import Settings
 from tests.support.until import until
 
 
@@ -14,9 +15,30 @@ class Worker:
 
     def __init__(self) -> None:
         self.stopped = threading.Event()
+        self.reread_as: list[Settings] = []
 
     def stop(self) -> None:
         self.stopped.set()
+
+    def reread(self, settings: Settings) -> None:
+        self.reread_as.append(settings)
+
+
+def test_a_worker_that_is_there_is_told_of_new_settings_and_one_that_is_starting_is_not() -> None:
+    go, worker, settings = threading.Event(), Worker(), Settings()
+
+    def make() -> Worker:
+        go.wait()
+        return worker
+
+    embedded = Embedded(make)
+    embedded.start()
+    embedded.reread(settings)
+    go.set()
+    until(lambda: embedded.trouble is None, what="the worker")
+    assert worker.reread_as == []
+    embedded.reread(settings)
+    assert worker.reread_as == [settings]
 
 
 def test_a_stop_waits_for_a_start_and_stops_what_it_made() -> None:

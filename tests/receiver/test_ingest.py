@@ -8,12 +8,13 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from receiver.ingest import Limits
+from receiver.wellformed import Limits
 from tests.support import sender
 from tests.support.inside import PATH, STRIPE, Inside, inside
 from tests.support.rows import count, rows
@@ -38,6 +39,14 @@ preset = "stripe"
 [sources.slack]
 preset = "slack"
 secrets = ["literal:{sender.SECRET}"]
+
+[sources.telegram]
+preset = "telegram"
+secrets = ["literal:hush"]
+
+[sources.azure]
+preset = "azure-eventgrid"
+secrets = ["literal:hush"]
 
 [sources.batches]
 preset = "github"
@@ -322,6 +331,28 @@ def test_credentials_that_are_no_signature_are_not_kept(receiver: Inside) -> Non
     assert b"x-plain: kept" in refused
 
 
+def test_a_token_in_a_header_of_the_vendors_own_is_not_kept_either(receiver: Inside) -> None:
+    token, path = "X-Telegram-Bot-Api-Secret-Token", "/webhooks/telegram"
+    assert send(receiver, b'{"update_id": 1}', [(token, "hush")], path).status == 200
+    assert send(receiver, b'{"update_id": 2}', [(token, "hushed"), ("Cookie", "hush")], path).status == 401
+    receiver.store.flush()
+    sql = "SELECT headers FROM delivery JOIN event ON event.delivery_id = delivery.id WHERE source = 'telegram'"
+    [(accepted,)] = rows(receiver.file, sql)
+    [(refused,)] = rows(receiver.file, "SELECT headers FROM rejection WHERE source = 'telegram'")
+    assert b"hush" not in accepted + refused
+    assert accepted.count(b"[not kept]") == 1
+    assert refused.count(b"[not kept]") == 2
+
+
+def test_a_token_in_the_query_is_not_kept_either(receiver: Inside) -> None:
+    query = "a=%20+&code=hush&%63ode=hush&b"
+    encoded = [("Content-Encoding", "gzip")]
+    assert send(receiver, b"[]", encoded, f"/webhooks/azure?{query}").status == 415
+    receiver.store.flush()
+    [(target,)] = rows(receiver.file, "SELECT target FROM rejection WHERE source = 'azure'")
+    assert target == "/webhooks/azure?a=%20+&code=[not kept]&%63ode=[not kept]&b"
+
+
 def test_each_live_secret_verifies_while_a_secret_is_rotated(receiver: Inside) -> None:
     for secret, status in (("whsec_new", 200), ("whsec_old", 200), ("whsec_older", 401)):
         body = sender.stripe_event(f"evt_{secret}")
@@ -330,6 +361,33 @@ def test_each_live_secret_verifies_while_a_secret_is_rotated(receiver: Inside) -
     [(key, refused)] = rows(receiver.file, "SELECT key, refused_since_accepted FROM source WHERE name = 'rotating'")
     assert "whsec" not in key
     assert refused == 1
+
+
+def test_a_key_verifies_until_its_end_and_no_moment_longer(tmp_path: Path) -> None:
+    end = datetime.now(UTC) + timedelta(seconds=1)
+    old = f'{{ref = "literal:whsec_old", not_after = {end.isoformat()}}}'
+    config = STRIPE.replace(f'"literal:{sender.SECRET}"', f'"literal:whsec_new", {old}')
+    body = sender.stripe_event("evt_end")
+    with inside(tmp_path, config) as receiver:
+        assert send(receiver, body, sender.stripe(body, "whsec_old")).status == 200
+        until(lambda: send(receiver, body, sender.stripe(body, "whsec_old")).status == 401, what="its end")
+        assert datetime.now(UTC) >= end
+        assert send(receiver, body, sender.stripe(body, "whsec_new")).status == 200
+
+
+def test_a_rejection_keeps_all_that_was_signed(receiver: Inside) -> None:
+    body = b'{"id": "evt_kept"}\r\n'
+    headers = [("X-Twice", "1"), ("Stripe-Signature", "t=1,v1=00"), ("X-Twice", "2 : 3")]
+    before_us = time.time_ns() // 1000
+    assert send(receiver, body, headers, f"{PATH}?b=%C3%A9&a=1&b").status == 401
+    receiver.store.flush()
+    sql = "SELECT method, scheme, target, headers, body, received_at FROM rejection WHERE body = ?"
+    [(method, scheme, target, head, kept, at_us)] = rows(receiver.file, sql, body)
+    assert (method, scheme, target, kept) == ("POST", "http", f"{PATH}?b=%C3%A9&a=1&b", body)
+    assert head.split(b"\n") == [
+        b"host: localhost", b"x-twice: 1", b"stripe-signature: t=1,v1=00", b"x-twice: 2 : 3", b"content-length: 20",
+    ]  # fmt: skip
+    assert before_us <= at_us <= time.time_ns() // 1000
 
 
 def test_a_source_without_a_secret_accepts_nothing(receiver: Inside) -> None:

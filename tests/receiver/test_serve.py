@@ -1,21 +1,26 @@
 """A whole `postern serve`: what happens to deliveries while its store is in trouble, and how it starts and ends."""
 
 import ctypes
+import hashlib
 import os
+import pty
 import resource
 import shutil
 import signal
 import sqlite3
+import subprocess
+import sys
 import time
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.conformance.conftest import make_tables
 from tests.support import sender, services
 from tests.support.inside import PATH, STRIPE
-from tests.support.postern import Postern, serving, write_project
+from tests.support.postern import REPOSITORY, Postern, hung_up_at_its_start, serving, write_project
 from tests.support.rows import count, rows
 from tests.support.servers import PostgresqlServer
 from tests.support.until import until
@@ -199,6 +204,197 @@ def test_a_database_that_stands_still_does_not_keep_the_process(folder: Path) ->
             for pid in frozen:
                 os.kill(pid, signal.SIGCONT)
             postern.kill()
+
+
+NOW_RIGHT = "read the configuration again"
+STAYS = "the new configuration is bad, and the old one stays"
+ROTATED = """
+[sources.stripe]
+preset = "stripe"
+secrets = ["env:SECRET"]
+"""
+
+
+def told(postern: Postern, text: str, times: int = 1) -> list[dict[str, Any]]:
+    """The lines with this text, once there are so many."""
+
+    def found() -> list[dict[str, Any]]:
+        lines = [line for line in postern.lines() if text in line["message"]]
+        return lines if len(lines) >= times else []
+
+    return until(found, what=text)
+
+
+def answered(port: int, external_id: str, secret: str) -> int:
+    body = sender.stripe_event(external_id)
+    return post(port, PATH, body, sender.stripe(body, secret)).status
+
+
+def test_at_sighup_it_reads_its_secrets_again_and_tells_what_has_changed(tmp_path: Path) -> None:
+    write_project(tmp_path, ROTATED)
+    (tmp_path / ".env").write_text("SECRET=old\n")
+    with serving(tmp_path) as postern:
+        assert [answered(postern.port, "evt_1", secret) for secret in ("old", "new")] == [200, 401]
+        (tmp_path / ".env").write_text("SECRET=new\n")
+        postern.signal(signal.SIGHUP)
+        [line] = told(postern, NOW_RIGHT)
+        assert [answered(postern.port, "evt_2", secret) for secret in ("old", "new")] == [401, 200]
+        fingerprint = hashlib.sha256(b"new").hexdigest()[:8]
+        assert line["message"] == f"{NOW_RIGHT}: stripe has env:SECRET ({fingerprint})"
+        postern.signal(signal.SIGHUP)
+        assert told(postern, NOW_RIGHT, 2)[1]["message"] == f"{NOW_RIGHT}: no source has changed"
+
+
+def test_at_sighup_sources_come_change_and_go(tmp_path: Path) -> None:
+    write_project(tmp_path, STRIPE + '[sources.old]\npreset = "github"\nsecrets = ["literal:x"]\n')
+    with serving(tmp_path) as postern:
+        write_project(tmp_path, STRIPE + 'max_body_bytes = 10\n[sources.new]\npreset = "github"\nsecrets = []\n')
+        postern.signal(signal.SIGHUP)
+        [line] = told(postern, NOW_RIGHT)
+        said = "new is new, with no key; old is gone; stripe has another max_body_bytes"
+        assert (line["level"], line["message"]) == ("warning", f"{NOW_RIGHT}: {said}")
+        assert post(postern.port, "/webhooks/old", b"{}").status == 404
+        assert post(postern.port, "/webhooks/new", b"{}").status == 401
+        assert deliver(postern.port, "evt_1").status == 413
+
+
+@pytest.mark.parametrize(
+    ("config", "what", "where"),
+    [
+        ("[sevrer]\n", "postern.toml:1: unknown table [sevrer]", None),
+        (ROTATED.replace("SECRET", "MISSING"), "the variable MISSING is not set", "[sources.stripe] secrets[0]"),
+        (STRIPE + 'scheme = "os:getcwd"\n', "the scheme os:getcwd cannot be made", "[sources.stripe] scheme"),
+    ],
+)
+def test_at_sighup_a_bad_configuration_is_told_and_the_old_one_stays(
+    folder: Path, config: str, what: str, where: str | None
+) -> None:
+    with serving(folder) as postern:
+        write_project(folder, config)
+        postern.signal(signal.SIGHUP)
+        [line] = told(postern, STAYS)
+        assert (line["level"], line.get("where")) == ("error", where)
+        assert what in line["message"]
+        assert line["next"].endswith(". Then send SIGHUP again")
+        assert deliver(postern.port, "evt_1").status == 200
+        until(lambda: what in str(trouble(postern)), what="the trouble in the store")
+        write_project(folder, STRIPE)
+        postern.signal(signal.SIGHUP)
+        told(postern, NOW_RIGHT)
+        until(lambda: trouble(postern) is None, what="the end of the trouble")
+
+
+def test_at_sighup_a_file_that_is_missing_empty_or_cut_off_takes_no_source_away(folder: Path) -> None:
+    config = folder / "postern.toml"
+    with serving(folder) as postern:
+        for write, what in (
+            (config.unlink, f"{config} does not exist"),
+            (lambda: config.write_text(""), f"no source is left ({config})"),
+            (lambda: config.write_text(STRIPE.partition("secrets")[0]), f"stripe had keys and now has none ({config})"),
+        ):
+            write()
+            postern.signal(signal.SIGHUP)
+            until(lambda: what == trouble(postern), what="the trouble in the store")  # noqa: B023  at once
+            assert deliver(postern.port, "evt_1").status == 200
+        *_, line = told(postern, STAYS, 3)
+        assert line["next"] == (
+            "Put them back; to end it, take [sources.stripe] out wholly; or, if that is meant, restart."
+            " Then send SIGHUP again"
+        )
+
+
+def test_a_sighup_that_comes_while_it_starts_waits(folder: Path) -> None:
+    postern = hung_up_at_its_start(folder, lambda: Postern(folder, {}), lambda postern: postern.signal(signal.SIGHUP))
+    try:
+        told(postern.ready(), NOW_RIGHT)
+        assert postern.stop() == 0
+    finally:
+        postern.kill()
+
+
+def trouble(postern: Postern) -> str | None:
+    [(found,)] = rows(postern.store, "SELECT trouble FROM process WHERE role = 'receiver'")
+    return None if found is None else str(found)
+
+
+def test_at_sighup_what_needs_a_restart_is_named(folder: Path) -> None:
+    with serving(folder) as postern:
+        write_project(folder, STRIPE + "[worker]\nlease_s = 7\n[handlers]\nmodules = []\n")
+        for times in (1, 2):  # told each time, as long as it is so
+            postern.signal(signal.SIGHUP)
+            told(postern, NOW_RIGHT, times)
+        lines = [line["message"] for line in postern.lines() if line["level"] == "warning"]
+        assert lines == ["[worker] is not as it was at the start: that counts after a restart"] * 2
+
+
+def test_deliveries_go_on_while_it_reads_its_configuration_again(folder: Path) -> None:
+    with serving(folder) as postern:
+        for number in range(60):
+            if number % 10 == 0:
+                postern.signal(signal.SIGHUP)
+            assert deliver(postern.port, f"evt_{number}").status == 200
+        told(postern, NOW_RIGHT)
+
+
+def test_a_handler_gets_an_api_s_new_secret_after_sighup(tmp_path: Path) -> None:
+    handlers = """
+from processors import on
+
+@on("stripe", "*")
+async def book(event, ctx):
+    ctx.api("ledger")
+"""
+    config = STRIPE + '[apis.ledger]\nbase_url = "http://localhost:1"\nauth = {type = "bearer", token = "env:TOKEN"}\n'
+    write_project(tmp_path, config, handlers)
+    with serving(tmp_path) as postern:
+        deliver(postern.port, "evt_1")
+        until(lambda: count(postern.store, "run", "code = 'missing_secret'") == 1, what="a run without its secret")
+        (tmp_path / ".env").write_text("TOKEN=there\n")
+        postern.signal(signal.SIGHUP)
+        told(postern, NOW_RIGHT)
+        deliver(postern.port, "evt_2")
+        until(lambda: count(postern.store, "run", "state = 'succeeded'") == 1, what="a run with its secret")
+
+
+def serve_at(terminal: int, folder: Path) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-m", "receiver", "serve", "--port", "0"]
+    environ = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    process = subprocess.Popen(command, cwd=folder, stderr=terminal, env=environ)
+    os.close(terminal)
+    return process
+
+
+def test_when_its_terminal_goes_while_it_starts_it_ends(folder: Path) -> None:
+    ours, its = pty.openpty()
+
+    def hang_up(process: "subprocess.Popen[bytes]") -> None:
+        os.close(ours)
+        process.send_signal(signal.SIGHUP)
+
+    process = hung_up_at_its_start(folder, lambda: serve_at(its, folder), hang_up)
+    try:
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_when_its_terminal_goes_it_ends(folder: Path) -> None:
+    ours, its = pty.openpty()
+    process = serve_at(its, folder)
+    try:
+        seen = b""
+        while b"listening on" not in seen:
+            seen += os.read(ours, 4096)
+        process.send_signal(signal.SIGHUP)
+        while b"read the configuration again" not in seen:  # it is there still: that was for the configuration
+            seen += os.read(ours, 4096)
+        os.close(ours)
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_two_servers_on_one_store_share_its_events(folder: Path) -> None:

@@ -6,14 +6,14 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
 
 from receiver.errors import UserError
-from receiver.ingest import Limits
 from receiver.server import bind
+from receiver.wellformed import Limits
 from tests.support import sender
 from tests.support.inside import PATH, STRIPE, Inside, inside
 from tests.support.postern import Postern, serving, write_project
@@ -68,6 +68,16 @@ MALFORMED = {
     "a signed length": WHOLE.replace(b"Length: ", b"Length: +"),
     "a negative length": WHOLE.replace(b"Length: ", b"Length: -"),
     "a length without end": WHOLE.replace(b"Length: ", b"Length: 9999999999999999999"),
+    "an empty host": WHOLE.replace(HOST, b"Host: \r\n"),
+    "a list of hosts": WHOLE.replace(HOST, b"Host: a, b\r\n"),
+    "a host that is none": WHOLE.replace(HOST, b"Host: user@a/b\r\n"),
+    "half a bracket": WHOLE.replace(HOST, b"Host: [\r\n"),
+    "a bracket behind a host": WHOLE.replace(HOST, b"Host: localhost]\r\n"),
+    "a bracket before a host": WHOLE.replace(HOST, b"Host: localhost[::1]\r\n"),
+    "a name in brackets": WHOLE.replace(HOST, b"Host: [localhost]\r\n"),
+    "IPv4 in brackets": WHOLE.replace(HOST, b"Host: [127.0.0.1]\r\n"),
+    "IPv6 that is none": WHOLE.replace(HOST, b"Host: [:::]\r\n"),
+    "more behind IPv6": WHOLE.replace(HOST, b"Host: [::1]x\r\n"),
     "no host": START + SIGNED + LENGTH + b"\r\n" + BODY,
     "two hosts": START + HOST + HOST + SIGNED + LENGTH + b"\r\n" + BODY,
     "gzip, chunked": START + HOST + SIGNED + b"Transfer-Encoding: gzip, chunked\r\n\r\n" + CHUNKS,
@@ -77,12 +87,28 @@ MALFORMED = {
     "identity": START + HOST + SIGNED + b"Transfer-Encoding: identity\r\n\r\n" + BODY,
     "an upgrade to h2c": WHOLE.replace(HOST, HOST + b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"),
     "an upgrade elsewhere": WHOLE.replace(b"stripe H", b"nope H").replace(HOST, HOST + b"Upgrade: h2c\r\n"),
+    "an upgrade of a page": WHOLE.replace(b"/webhooks/stripe", b"/nope").replace(
+        HOST, HOST + b"Connection: Upgrade\r\nUpgrade: h2c\r\n"
+    ),
+    "CONNECT": b"CONNECT localhost:443 HTTP/1.1\r\n" + HOST + b"\r\n",
+    "CONNECT to a path": WHOLE.replace(b"POST", b"CONNECT"),
+    "a target with a host": WHOLE.replace(b"/webhooks", b"http://localhost/webhooks"),
+    "a target with another host": WHOLE.replace(b"/webhooks", b"https://example.com/webhooks"),
+    "an asterisk": b"OPTIONS * HTTP/1.1\r\n" + HOST + b"\r\n",
+    "a fragment": WHOLE.replace(b"stripe HTTP", b"stripe#x HTTP"),
     "a websocket": WHOLE.replace(HOST, HOST + b"Connection: Upgrade\r\nUpgrade: websocket\r\n"),
+    "HTTP/0.9": b"POST /webhooks/stripe\r\n\r\n",
+    "HTTP/0.9 with a name": WHOLE.replace(b"HTTP/1.1", b"HTTP/0.9"),
+    "HTTP/2 in lines": WHOLE.replace(b"HTTP/1.1", b"HTTP/2.0"),
+    "another version": WHOLE.replace(b"HTTP/1.1", b"HTTP/1.2"),
+    "a proxy's first line": b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n" + WHOLE,
     "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     "a path that is not ASCII": WHOLE.replace(b"stripe HTTP", b"str\xc3\xafpe HTTP"),
     "a path in Latin-1": WHOLE.replace(b"stripe HTTP", b"str\xefpe HTTP"),
     "a broken percent code": WHOLE.replace(b"stripe HTTP", b"stripe%zz HTTP"),
     "half a percent code": WHOLE.replace(b"stripe HTTP", b"stripe% HTTP"),
+    "control characters in the query": WHOLE.replace(b"stripe HTTP", b"stripe?a=\x01 HTTP"),
+    "a query in Latin-1": WHOLE.replace(b"stripe HTTP", b"stripe?a=\xef HTTP"),
     "a NUL in the path": WHOLE.replace(b"stripe HTTP", b"str\0ipe HTTP"),
     "a space in the path": WHOLE.replace(b"stripe HTTP", b"stripe x HTTP"),
     "a space before the colon": WHOLE.replace(b"Host:", b"Host :"),
@@ -91,6 +117,10 @@ MALFORMED = {
     "a control character in a header": WHOLE.replace(HOST, HOST + b"X-A: a\x01b\r\n"),
     "a carriage return in a header": WHOLE.replace(HOST, HOST + b"X-A: a\rb\r\n"),
     "no chunk size": START + HOST + SIGNED + CHUNKED + b"\r\nzz\r\n" + BODY,
+    "a chunk of more than there is": START + HOST + SIGNED + CHUNKED + b"\r\n" + b"f" * 17 + b"\r\n" + BODY,
+    "a chunk in bare lines": START + HOST + SIGNED + CHUNKED + b"\r\n" + CHUNKS.replace(b"\r\n", b"\n"),
+    "a control character in an extension": START + HOST + SIGNED + CHUNKED + b"\r\n5;a\x01\r\n" + BODY,
+    "a length in the trailers": START + HOST + SIGNED + CHUNKED + b"\r\n" + CHUNKS[:-2] + LENGTH + b"\r\n",
     "a negative chunk": START + HOST + SIGNED + CHUNKED + b"\r\n-1\r\n" + BODY,
     "a chunk without its end": START + HOST + SIGNED + CHUNKED + b"\r\n%x\r\n%sXX0\r\n\r\n" % (len(BODY), BODY),
     "a method in lower case": WHOLE.replace(b"POST", b"post"),
@@ -119,8 +149,23 @@ def test_trailers_are_no_headers(receiver: Inside) -> None:
 def test_what_came_before_a_malformed_request_still_gets_its_own_answer(receiver: Inside) -> None:
     with wire(receiver.port) as connection:
         connection.send(whole() + whole() + b"BAD\r\n\r\n")
-        assert [connection.answer().status, connection.answer().status] == [200, 200]
+        assert [connection.answer().status for _ in range(3)] == [200, 200, 400]
         assert connection.ended()
+
+
+def test_what_is_malformed_in_a_body_is_refused_after_those_before_it_were_answered(receiver: Inside) -> None:
+    with wire(receiver.port) as connection:
+        connection.send(whole() + START + HOST + signed() + CHUNKED + b"\r\n5;\xdf\r\n")
+        assert [connection.answer().status for _ in range(2)] == [200, 400]
+        assert connection.ended()
+
+
+@pytest.mark.parametrize(
+    ("host", "status"), [(b"[::1]", 200), (b"[2001:db8::7]:8000", 200), (b"[::ffff:192.0.2.1]", 200), (b"[", 400)]
+)
+def test_brackets_in_a_host_hold_an_ipv6_address(receiver: Inside, host: bytes, status: int) -> None:
+    answer = ask(receiver.port, whole().replace(HOST, b"Host: %b\r\n" % host))
+    assert (answer.status, answer.json().get("code")) == (status, None if status == 200 else "bad_host")
 
 
 def test_what_follows_an_answer_that_closes_is_not_looked_at(receiver: Inside) -> None:
@@ -159,6 +204,40 @@ def test_headers_that_trickle_in_do_not_buy_more_time(tmp_path: Path) -> None:
         assert trickle(connection, START + HOST + b"X-A: " + b"a" * 10_000) == 408
 
 
+@pytest.mark.parametrize("path", [b"/healthz", b"/nope", PATH.encode(), b"/webhooks/nope"])
+def test_a_slow_body_is_given_up_whoever_would_not_have_read_it(tmp_path: Path, path: bytes) -> None:
+    start = START.replace(b"/webhooks/stripe", path) + HOST + b"Content-Length: 100000\r\n\r\n"
+    with inside(tmp_path, limits=Limits(body_s=0.3, idle_s=0.2)) as receiver, wire(receiver.port) as connection:
+        connection.send(start)
+        until(lambda: hung_up(connection, b"x"), what="the end of the connection")
+
+
+def hung_up(connection: Wire, data: bytes) -> bool:
+    """Whether the other side takes no more."""
+    try:
+        connection.send(data)
+    except ConnectionError:
+        return True
+    return False
+
+
+def test_who_never_reads_answers_is_cut_off(tmp_path: Path) -> None:
+    asked = request("/nope?" + "x" * 1000) + request("/webhooks/nope?" + "x" * 1000)
+    with inside(tmp_path, limits=Limits(unread_s=0.3)) as receiver, wire(receiver.port) as connection:
+        until(lambda: hung_up(connection, asked * 100), what="the end of the connection")
+
+
+def test_connections_are_bounded_and_there_is_room_again_when_some_have_gone(tmp_path: Path) -> None:
+    with inside(tmp_path, limits=Limits(connections=5)) as receiver:
+        with ExitStack() as stack:
+            for _ in range(5):
+                stack.enter_context(wire(receiver.port)).send(START)
+            answer = ask(receiver.port, whole())
+            assert (answer.status, answer.code, answer.closes) == (503, "overloaded", True)
+            assert int(answer.headers["retry-after"]) > 0
+        until(lambda: ask(receiver.port, whole()).status == 200, what="room")
+
+
 def test_a_connection_kept_alive_has_no_more_time_for_its_next_headers(tmp_path: Path) -> None:
     with inside(tmp_path, limits=Limits(headers_s=0.3)) as receiver, wire(receiver.port, 5) as connection:
         connection.send(whole())
@@ -185,13 +264,29 @@ def trickle(connection: Wire, data: bytes) -> int:
         START + HOST + b"X-A: " + b"a" * 65536 + b"\r\n\r\n",
         START + HOST + b"X-A: " + b"a" * 1_000_000,
         START + HOST + b"X-A: 1\r\n" * 200_000,
+        START + HOST + b"X-A: 1\r\n" * 101,
+        START.replace(b"/webhooks/stripe", b"/healthz") + HOST + b"X-A: 1\r\n" * 100 + b"\r\n",
+        START.replace(b"stripe", b"stripe?" + b"a" * 65536) + HOST + b"\r\n",
         b"POST /" + b"a" * 1_000_000,
         b"\r\n" * 500_000,
         START + HOST + CHUNKED + b"\r\n0\r\nX-A: " + b"a" * 1_000_000,
         START + HOST + CHUNKED + b"\r\n0\r\n" + b"X-A: 1\r\n" * 200_000,
         START + HOST + CHUNKED + b"\r\n5;" + b"a" * 1_000_000,
     ],
-    ids=["101", "64 KiB", "endless", "many", "path", "empty lines", "trailer", "trailers", "chunk extension"],
+    ids=[
+        "101",
+        "64 KiB",
+        "endless",
+        "many",
+        "101 unfinished",
+        "101 for a page",
+        "query",
+        "path",
+        "empty lines",
+        "trailer",
+        "trailers",
+        "chunk extension",
+    ],
 )
 def test_too_many_headers_are_refused_also_before_they_end(receiver: Inside, data: bytes) -> None:
     with wire(receiver.port) as connection:
@@ -244,6 +339,13 @@ def test_three_hundred_megabytes_are_refused_early_and_cost_next_to_nothing(tmp_
 def peak_bytes(pid: int) -> int:
     status = Path(f"/proc/{pid}/status").read_text()
     return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024  # type: ignore[index]
+
+
+def test_white_space_around_a_value_is_none_of_it(receiver: Inside) -> None:
+    spaced = (
+        whole().replace(b"localhost\r\n", b"\t localhost \t\r\n").replace(b"\r\nContent-Length", b" \r\nContent-Length")
+    )
+    assert ask(receiver.port, spaced).status == 200
 
 
 def test_a_sender_that_reads_only_after_it_sent_all_still_sees_the_refusal(receiver: Inside) -> None:
@@ -335,6 +437,14 @@ def test_a_connection_is_closed_when_it_was_idle_for_long_and_not_before(tmp_pat
             assert connection.answer().status == 200
         assert connection.ended()
         assert time.monotonic() > started + 0.9
+
+
+def test_a_connection_is_closed_when_it_is_idle_after_a_body_that_came_later_than_the_answer(tmp_path: Path) -> None:
+    with inside(tmp_path, limits=Limits(idle_s=0.2)) as receiver, wire(receiver.port) as connection:
+        connection.send(START.replace(b"/webhooks/stripe", b"/nope") + HOST + b"Content-Length: 2\r\n\r\na")
+        assert connection.answer().status == 404
+        connection.send(b"b")
+        assert connection.ended()
 
 
 def test_http_1_0_is_served_and_its_connection_closed(receiver: Inside) -> None:

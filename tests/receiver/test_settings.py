@@ -3,6 +3,7 @@
 import json
 import tomllib
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from pydantic import ValidationError
 
 from receiver.errors import UserError
 from receiver.references import Secret
-from receiver.settings import ApiKeyAuth, BasicAuth, BearerAuth, Settings, load, shown_url
+from receiver.settings import ApiKeyAuth, BasicAuth, BearerAuth, Settings, SourceSettings, load, shown_url
 from receiver.toml_lines import line_of
 
 Read = Callable[..., Settings]
@@ -48,6 +49,10 @@ def fail(read: Read) -> Fail:
         return str(caught.value)
 
     return refuse
+
+
+def references(source: SourceSettings) -> list[str]:
+    return [entry.ref for entry in source.secrets]
 
 
 # Which file
@@ -151,6 +156,9 @@ def test_every_key_of_the_contract_is_known(read: Read) -> None:
         signature = ["header:A", "body:a"]
         signature_format = "{signature}"
         signature_separator = ","
+        every_signature = true
+        body_format = "form"
+        handshakes = [{method = "GET"}]
         content = "{body}"
         hash = "sha512"
         encoding = "base64"
@@ -159,12 +167,13 @@ def test_every_key_of_the_contract_is_known(read: Read) -> None:
         dedupe_window_s = 1
         timestamp = "header:T"
         timestamp_unit = "iso"
+        nonce = "body:n"
         id = "header:I"
         type = "{header:E}.{body:a}"
         data = "body:d"
         items = "body:e[*]"
         occurred_at = "body:t"
-        echo = {when = "body:type", equals = "url_verification"}
+        answer = {body = "[accepted]"}
         public_keys = ["literal:k"]
         keys = {"kid-or-url" = "file:key.pem"}
         trust_anchors = ["file:ca.pem"]
@@ -177,8 +186,12 @@ def test_every_key_of_the_contract_is_known(read: Read) -> None:
         keyid = "k"
         alg = "a"
         sample_headers = {"X-Event" = "push"}
+        sample_secret = "acme_…"
         docs = "https://docs"
         covers = "body"
+        retries = "for a day"
+        redeliver = "in its dashboard"
+        proof = "by its library"
         [apis.ledger]
         base_url = "https://ledger.internal"
         timeout_s = 2
@@ -188,7 +201,7 @@ def test_every_key_of_the_contract_is_known(read: Read) -> None:
         """
     )
     acme = settings.sources["acme-1"]
-    assert acme.secrets == ("env:A", "file:b", "literal:c")
+    assert references(acme) == ["env:A", "file:b", "literal:c"]
     assert acme.signature == ("header:A", "body:a")
     assert (acme.timestamp, acme.tolerance_s) == ("header:T", 1.5)
     assert None not in acme.model_dump().values()
@@ -367,6 +380,45 @@ def test_a_syntax_error_is_told_with_its_line(fail: Fail) -> None:
 # Secrets
 
 
+@pytest.mark.parametrize(
+    "written", ["2026-12-01T01:30:00+01:30", '"2026-12-01T00:00:00Z"', '"2026-12-01T00:00:00.000+00:00"']
+)
+def test_a_key_may_have_an_end(read: Read, written: str) -> None:
+    toml = f'[sources.a]\nsecrets = ["env:NEW", {{ref = "env:OLD", not_after = {written}}}]\n'
+    new, old = read(toml + 'public_keys = [{ref = "file:a.pem"}]').sources["a"].secrets
+    assert (new.ref, new.ends_at) == ("env:NEW", None)
+    assert (old.ref, old.ends_at) == ("env:OLD", datetime(2026, 12, 1, tzinfo=UTC).timestamp())
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        (
+            '{ref = "env:A", not_after = 2026-12-01T00:00:00}',
+            "secrets[0].not_after: must say of which zone this time is",
+        ),
+        ('{ref = "env:A", not_after = "2026-12-01T00:00:00"}', "secrets[0].not_after: must say of which zone"),
+        (
+            '{ref = "env:A", not_after = 2026-12-01}',
+            "secrets[0].not_after: must be a time such as 2030-01-31T08:00:00Z",
+        ),
+        ('{ref = "env:A", not_after = "soon"}', "secrets[0].not_after: must be a time such as"),
+        ('{ref = "env:A", not_after = "2026-13-01T00:00:00Z"}', "secrets[0].not_after: must be a time such as"),
+        ('{ref = "env:A", not_after = 1796083200}', "secrets[0].not_after: must be a time such as"),
+        ('{ref = "bare"}', "secrets[0].ref: a secret must be written env:NAME, file:PATH or literal:TEXT"),
+        ("{not_after = 2026-12-01T00:00:00Z}", "secrets[0].ref: must be given"),
+        (
+            '{ref = "env:A", not_afer = 1}',
+            "unknown key 'not_afer' in [sources.a] secrets[0]\n  Did you mean 'not_after'?",
+        ),
+        ("7", "secrets[0]: must be text"),
+    ],
+)
+def test_an_end_that_makes_no_sense_is_told(fail: Fail, written: str, said: str) -> None:
+    assert said in fail(f"[sources.a]\nsecrets = [{written}]")
+    assert fail(f"[sources.a]\nsecrets = [{written}]").startswith("postern.toml:2: ")
+
+
 def test_a_bare_secret_is_an_error_that_does_not_print_it(fail: Fail) -> None:
     assert fail('[sources.stripe]\nsecrets = ["whsec_bare"]') == (
         "postern.toml:2: [sources.stripe] secrets[0]: "
@@ -411,7 +463,7 @@ def test_a_missing_and_an_empty_variable_are_told_with_place_variable_and_what_t
     settings = read('[sources.stripe]\nsecrets = ["env:KEY", "env:EMPTY"]', EMPTY=" ")
     where = "[sources.stripe] secrets[0]"
     with pytest.raises(UserError) as missing:
-        settings.resolve(settings.sources["stripe"].secrets[0], where)
+        settings.resolve(settings.sources["stripe"].secrets[0].ref, where)
     assert str(missing.value) == (
         "the variable KEY is not set\n"
         "  at [sources.stripe] secrets[0]\n"
@@ -474,12 +526,12 @@ def test_no_secret_shows_when_settings_are_printed_or_dumped(read: Read) -> None
         KEY="hidden",
         POSTERN_ADMIN_TOKEN="hidden",
     )
-    secret = settings.sources["a"].secrets[0]
+    secret = settings.sources["a"].secrets[0].ref
     shown = [repr(settings), str(settings), f"{secret}", f"{secret:>20}", "%s" % secret, repr([secret])]  # noqa: UP031
     for text in (*shown, settings.sources["a"].model_dump_json(), settings.apis["a"].model_dump_json()):
         assert "hid" not in text
     assert str(secret) == "literal:…"
-    assert str(settings.sources["a"].secrets[1]) == "env:KEY"
+    assert str(settings.sources["a"].secrets[1].ref) == "env:KEY"
     assert "KEY" not in settings.model_dump_json(include={"environ"})
 
 
@@ -529,12 +581,9 @@ def test_variables_reach_every_depth(read: Read) -> None:
     assert settings.store.url == f"sqlite:///{settings.root}/v.db"
     assert (settings.worker.lease_s, settings.handlers.modules) == (1.5, ("a", "b"))
     stripe, other = settings.sources["stripe"], settings.sources["other"]
-    assert (stripe.preset, stripe.secrets, stripe.signature_format) == (
-        "stripe",
-        ("env:NEW", "env:OLD"),
-        "{signature}",
-    )
-    assert (other.preset, other.secrets, other.tolerance_s) == ("github", ("env:G",), 9)
+    assert (stripe.preset, stripe.signature_format) == ("stripe", "{signature}")
+    assert references(stripe) == ["env:NEW", "env:OLD"]
+    assert (other.preset, references(other), other.tolerance_s) == ("github", ["env:G"], 9)
     assert settings.apis["a"].auth == BearerAuth(type="bearer", token=Secret("env:B"))
     assert settings.warnings == ()
 
@@ -758,7 +807,7 @@ def test_a_key_is_found_on_its_line_and_a_missing_one_at_its_table(path: tuple[s
 
 
 def test_json_of_a_source_is_plain_data(read: Read) -> None:
-    source = read('[sources.a]\necho = {a = "b"}\nsample_headers = {X = "y"}').sources["a"]
+    source = read('[sources.a]\nanswer = {a = "b"}\nsample_headers = {X = "y"}').sources["a"]
     dumped = json.loads(source.model_dump_json(exclude_none=True))
-    assert dumped == {"secrets": [], "echo": {"a": "b"}, "sample_headers": {"X": "y"}}
-    assert source.model_dump(exclude_none=True)["echo"] == {"a": "b"}
+    assert dumped == {"secrets": [], "answer": {"a": "b"}, "sample_headers": {"X": "y"}}
+    assert source.model_dump(exclude_none=True)["answer"] == {"a": "b"}

@@ -1,5 +1,6 @@
 """From the configuration to sources: presets, overrides, schemes, secrets, and the errors on the way."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,12 @@ from receiver.schemes.hmac import Hmac
 from receiver.settings import Settings, load
 from receiver.sources import Source, build_source, build_sources, describe_source, unused_keys
 from tests.receiver.schemes.deliveries import NOW, URL, request
+
+ENDS = """
+[sources.a]
+preset = "github"
+secrets = ["literal:new", {ref = "%s", not_after = 2026-12-01T00:00:00Z}]
+"""
 
 
 class Shouting(Hmac):
@@ -81,13 +88,32 @@ secrets = ["literal:new", "literal:old"]
     source = build_source("acme", configured(tmp_path, text))
     assert source.preset is None
     body = b"anything"
-    headers = source.scheme.sign(body, source.keys[1], NOW, url=URL, id=None, type=None)
+    headers = source.scheme.sign(body, source.keys[1], NOW, url=URL, id=None, type=None).headers
     assert source.scheme.verify(request(headers, body), source.keys, NOW).key is source.keys[1]
 
 
 def test_a_scheme_may_be_a_class_of_the_users(tmp_path: Path) -> None:
     text = f'[sources.acme]\nscheme = "{__name__}:Shouting"\nsignature = "header:X-Acme"'
     assert type(build_source("acme", configured(tmp_path, text)).scheme).__name__ == "Shouting"
+
+
+def test_a_key_is_live_until_its_end(tmp_path: Path) -> None:
+    source = build_source("a", configured(tmp_path, ENDS % "literal:old"))
+    new, old = source.keys
+    end = datetime(2026, 12, 1, tzinfo=UTC).timestamp()
+    assert (source.has_ends, new.not_after, old.not_after) == (True, None, end)
+    assert source.live_keys(end - 0.001) == (new, old)
+    assert source.live_keys(end) == (new,)
+
+
+def test_without_an_end_there_is_nothing_to_look_at(tmp_path: Path) -> None:
+    text = '[sources.a]\npreset = "github"\nsecrets = ["literal:x"]'
+    assert not build_source("a", configured(tmp_path, text)).has_ends
+
+
+def test_a_dated_key_whose_secret_is_missing_is_named_as_any_other(tmp_path: Path) -> None:
+    error = problem(tmp_path, ENDS % "env:NOT_THERE")
+    assert (error.what, error.where) == ("the variable NOT_THERE is not set", "[sources.a] secrets[1]")
 
 
 def test_whoever_only_reads_events_needs_no_secrets(tmp_path: Path) -> None:
@@ -128,11 +154,10 @@ def test_a_secret_that_does_not_decode_names_source_and_key_and_is_not_shown(tmp
 @pytest.mark.parametrize(
     ("keys", "what", "fix"),
     [
-        ("", "neither a preset nor a scheme", "set preset (one of github, shopify, slack, "),
+        ("", "neither a preset nor a scheme", "set preset (postern init --help lists them)"),
         ('preset = "strip"', "there is no preset 'strip'", 'did you mean "stripe"?'),
         ('scheme = "stripe"', "there is no scheme 'stripe'", 'write preset = "stripe"'),
-        ('scheme = "hmack"', "there is no scheme 'hmack'", 'write "hmac"'),
-        ('scheme = "ed25519"', "the scheme 'ed25519' is not built yet", 'there is "hmac"'),
+        ('scheme = "hmack"', "there is no scheme 'hmack'", "write one of hmac, token"),
         ('scheme = "hmac"', "the scheme hmac needs a signature", 'set signature = "header:NAME"'),
         (
             'scheme = "nowhere.at.all:X"',
@@ -178,3 +203,23 @@ id = "body:id"
     assert sorted(unused_keys("hub", configured(tmp_path, text))) == ["audience", "public_url", "tolerance_s"]
     pay = '[sources.pay]\npreset = "stripe"\ntolerance_s = 60\ntimestamp = "header:X"'
     assert unused_keys("pay", configured(tmp_path, pay)) == ["timestamp"]
+
+
+META = '[sources.meta]\npreset = "meta"\nsecrets = ["literal:x"]\nverify_token = "env:WORD"'
+
+
+def test_the_word_of_a_handshake_is_looked_up_where_the_source_is_used(tmp_path: Path) -> None:
+    error = problem(tmp_path, META)
+    assert (error.what, error.where) == ("the variable WORD is not set", "[sources.meta] verify_token")
+    settings = configured(tmp_path, META, WORD="meaty")
+    assert build_source("meta", settings).scheme.greets == {"GET"}
+    assert unused_keys("meta", settings) == []
+
+
+def test_who_only_reads_needs_no_word(tmp_path: Path) -> None:
+    assert describe_source("meta", configured(tmp_path, META)).name == "meta"
+
+
+def test_a_word_that_no_handshake_asks_for_changes_nothing(tmp_path: Path) -> None:
+    text = '[sources.hub]\npreset = "github"\nsecrets = ["literal:x"]\nverify_token = "literal:y"'
+    assert unused_keys("hub", configured(tmp_path, text)) == ["verify_token"]

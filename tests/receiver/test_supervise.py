@@ -14,7 +14,7 @@ import pytest
 from receiver.store import Store, intake, open_store
 from tests.conformance.conftest import make_tables
 from tests.support import services
-from tests.support.postern import PosternWorker, is_alive, working, write_project
+from tests.support.postern import PosternWorker, hung_up_at_its_start, is_alive, working, write_project
 from tests.support.rows import count, rows
 from tests.support.servers import free_port
 from tests.support.services import new_redis
@@ -215,6 +215,32 @@ def test_each_worker_says_with_what_it_starts(folder: Path) -> None:
         assert (line["store"], line["queue"], line["handler_modules"]) == shown
 
 
+def test_at_sighup_each_worker_reads_the_configuration_again_and_keeps_the_old_one_if_that_is_bad(folder: Path) -> None:
+    config = (folder / "postern.toml").read_text()
+    with working(folder, processes=2) as worker:
+        (folder / "postern.toml").write_text("[sevrer]\n" + config)
+        worker.signal(signal.SIGHUP)
+        bad = f"the new configuration is bad, and the old one stays: {folder}/postern.toml:1: unknown table [sevrer]"
+        until(lambda: len(told(worker, bad)) == 2, what="both to refuse it")
+        (folder / "postern.toml").write_text(config + "[apis.ledger]\nbase_url = 'http://localhost:1'\n")
+        worker.signal(signal.SIGHUP)
+        until(lambda: len(told(worker, "read the configuration again")) == 2, what="both to take it")
+        put_in_flight(folder)
+        (folder / "go").touch()
+        until(lambda: run(folder) == [("succeeded", 1)], what="the run to succeed")
+
+
+def test_a_sighup_that_comes_while_it_starts_waits(folder: Path) -> None:
+    worker = hung_up_at_its_start(
+        folder, lambda: PosternWorker(folder, {}), lambda worker: worker.signal(signal.SIGHUP)
+    )
+    try:
+        until(lambda: told(worker, "starting"), what="a worker")
+        assert worker.stop() == 0
+    finally:
+        worker.kill()
+
+
 def test_a_store_that_may_only_be_read_stops_the_start(folder: Path) -> None:
     with services.new_postgresql_database(make_tables) as url:
         with psycopg.connect(url, autocommit=True) as other:
@@ -222,7 +248,7 @@ def test_a_store_that_may_only_be_read_stops_the_start(folder: Path) -> None:
         worker = PosternWorker(folder, {"POSTERN_STORE__URL": url})
         assert worker.wait() == 1
         *_, what, where, fix = [line["message"] for line in worker.lines()]
-        assert what == "postern: the store cannot be written: cannot execute UPDATE in a read-only transaction"
+        assert what == "postern: the store cannot be written: cannot execute INSERT in a read-only transaction"
         assert where.startswith("  at postgresql://")
         assert fix.startswith("  Check that this user may ")
 

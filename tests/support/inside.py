@@ -12,11 +12,13 @@ from starlette.types import ASGIApp
 from receiver import server
 from receiver.api.probes import WorkerStatus
 from receiver.app import create_app
-from receiver.ingest import Intake, Limits
+from receiver.ingest import Intake
+from receiver.key_provider import KeyProvider
 from receiver.metrics import Metrics
 from receiver.settings import load
 from receiver.sources import build_sources
 from receiver.store import Store, open_store
+from receiver.wellformed import Limits
 from tests.support.sender import SECRET
 
 STRIPE = f"""
@@ -38,14 +40,19 @@ class Inside:
 
 @contextmanager
 def inside(
-    root: Path, config: str = STRIPE, *, limits: Limits | None = None, worker: WorkerStatus | None = None
+    root: Path,
+    config: str = STRIPE,
+    *,
+    limits: Limits | None = None,
+    worker: WorkerStatus | None = None,
+    key_provider: KeyProvider | None = None,
 ) -> Iterator[Inside]:
     """Receive for the sources of `config`; nothing works on the events."""
     (root / "postern.toml").write_text(config)
     settings = load(root / "postern.toml", {})
     store = open_store(settings.store.url, create=True)
     limits = limits or Limits()
-    apps = create_app(settings, store, build_sources(settings), Metrics(), worker, limits)
+    apps = create_app(settings, store, build_sources(settings), Metrics(), worker, limits, key_provider)
     admin = None if settings.server.admin_port is None else listen(apps.admin, limits)
     try:
         with listen(apps.public, limits, apps.intake, settings.server.trusted_proxies) as port:

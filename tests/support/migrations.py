@@ -4,9 +4,11 @@ from pathlib import Path
 
 from receiver.store import schema
 
-SECOND = """
-revision = "0002"
-down_revision = "0001"
+NEWEST = schema.SHIPPED.newest()
+LATER = f"{int(NEWEST) + 1:04}"
+A_NOTE = f"""
+revision = "{LATER}"
+down_revision = "{NEWEST}"
 
 from alembic import op
 import sqlalchemy as sa
@@ -23,5 +25,5 @@ def later_migrations(folder: Path) -> schema.Migrations:
     for path in schema.SHIPPED.folder.rglob("*"):
         if path.suffix in (".py", ".mako"):
             (copy / path.relative_to(schema.SHIPPED.folder)).write_bytes(path.read_bytes())
-    (copy / "versions" / "0002_a_note.py").write_text(SECOND)
+    (copy / "versions" / f"{LATER}_a_note.py").write_text(A_NOTE)
     return schema.Migrations(copy)

@@ -9,12 +9,13 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tests.support.rows import rows
 from tests.support.until import until
 from tests.support.wire import get
 
+Started = TypeVar("Started")
 REPOSITORY = Path(__file__).parents[2]
 ANY_PORT = {"POSTERN_SERVER__PORT": "0", "POSTERN_SERVER__HOST": "127.0.0.1"}
 
@@ -127,6 +128,19 @@ def _line(text: str) -> dict[str, Any]:
     except ValueError:
         line = None
     return line if isinstance(line, dict) else {"message": text}
+
+
+def hung_up_at_its_start(root: Path, start: Callable[[], Started], hang_up: Callable[[Started], None]) -> Started:
+    """What is started here is told so before it has read its configuration."""
+    config, whole = root / "postern.toml", root / "whole.toml"
+    text = config.rename(whole).read_text()
+    os.mkfifo(config)
+    process = start()
+    with config.open("w") as pipe:  # waits until somebody reads
+        hang_up(process)
+        whole.replace(config)
+        pipe.write(text)
+    return process
 
 
 @contextmanager

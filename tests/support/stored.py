@@ -81,11 +81,15 @@ class Stored:
         )
 
     def refuse(self, code: str = "signature_mismatch", source: str = "shop", body: bytes = b"{}", *,
-               claimed_ago_s: float | None = None, size_bytes: int | None = None) -> None:  # fmt: skip
-        at_us = now_us()
+               claimed_ago_s: float | None = None, size_bytes: int | None = None, ago_s: float = 0.0,
+               headers: bytes = b"host: localhost", target: str | None = None) -> None:  # fmt: skip
+        at_us = now_us() - round(ago_s * 1e6)
         claimed_us = None if claimed_ago_s is None else at_us - round(claimed_ago_s * 1e6)
         size = len(body) if size_bytes is None else size_bytes
-        refusal = Refusal(source, at_us, code, f"due to {code}", claimed_us, size, b"host: localhost", body)
+        target = f"/webhooks/{source}" if target is None else target
+        refusal = Refusal(
+            source, at_us, code, f"due to {code}", claimed_us, size, headers, body, "POST", "http", target
+        )  # fmt: skip
         self.store.activity.refused(refusal)
         self.store.flush()
 

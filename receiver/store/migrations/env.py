@@ -21,7 +21,10 @@ if engine is not None and engine.dialect.name == "sqlite":
 
 
 with engine.connect() as connection:
-    context.configure(connection=connection, target_metadata=SQLModel.metadata, render_as_batch=True)
+    # One transaction for all of them: Alembic takes SQLite for a database that cannot, and would let others in between.
+    context.configure(
+        connection=connection, target_metadata=SQLModel.metadata, render_as_batch=True, transactional_ddl=True
+    )
     with context.begin_transaction():
         if connection.dialect.name == "postgresql":  # two that upgrade at once: the second finds nothing to do
             connection.execute(text("SELECT pg_advisory_xact_lock(7093462125)"))

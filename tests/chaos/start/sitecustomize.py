@@ -6,11 +6,13 @@ So a wrong clock or a planted bug reaches all of them, whoever starts them. Not 
 import os
 import traceback
 
-from tests.chaos.clock import CLOCK, shift
+from tests.chaos.clock import CLOCK, STANDS_AT, shift, stop
 from tests.chaos.mutants import MUTANT, plant
 
 try:
     shift(float(os.environ.get(CLOCK, "0")))
+    if at := os.environ.get(STANDS_AT):
+        stop(int(at))
     if name := os.environ.get(MUTANT):
         plant(name)
 except Exception:

@@ -108,6 +108,5 @@ def send(delivery: Delivery, settings: Settings) -> Sent:
 def _signed(fixture: Fixture, source: Source, delivery: Delivery, url: str) -> dict[str, str]:
     key = FORGED if delivery.forged else source.keys[0]
     now = time.time() - delivery.age_s
-    return dict(
-        source.scheme.sign(fixture.body, key, now, url=url, id=fixture.header_id(source.preset), type=fixture.type)
-    )
+    id = fixture.header_id(source.preset)
+    return dict(source.scheme.sign(fixture.body, key, now, url=url, id=id, type=fixture.type).headers)

@@ -7,10 +7,10 @@ from functools import partial
 from pathlib import Path
 
 from receiver.app import create_app
-from receiver.ingest import Limits
 from receiver.metrics import Metrics
 from receiver.settings import load
 from receiver.store import open_store, processes
+from receiver.wellformed import Limits
 from tests.support import sender
 from tests.support.inside import PATH, inside, listen
 from tests.support.wire import get, post

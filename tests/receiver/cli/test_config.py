@@ -93,6 +93,31 @@ def test_keys_without_effect_and_missing_secrets_are_warnings(folder: Path, type
     )
 
 
+def test_a_source_that_accepts_nothing_says_what_it_lacks(tmp_path: Path, typed: Typed) -> None:
+    presets = ("aws-sns", "google-pubsub", "meta", "paypal", "plaid", "sendgrid")
+    (tmp_path / "postern.toml").write_text("".join(f'[sources.{name}]\npreset = "{name}"\n' for name in presets))
+    ended = typed(tmp_path, "config", "check")
+    assert ended.code == 0
+    assert ended.err == (
+        "postern: [sources.aws-sns] has no topic_arn, so it accepts nothing\n"
+        "postern: [sources.google-pubsub] has no audience and no service_account, so it accepts nothing\n"
+        "postern: [sources.meta] has no verify_token, so it refuses handshakes\n"
+        "postern: [sources.meta] has no secret, so it accepts nothing\n"
+        "postern: [sources.paypal] has no webhook_id, so it accepts nothing\n"
+        "postern: [sources.plaid] has no secret, so it accepts nothing\n"
+        "postern: [sources.sendgrid] has no secret, so it accepts nothing\n"
+    )
+
+
+def test_a_key_with_an_end_is_printed_as_it_is_written(tmp_path: Path, typed: Typed) -> None:
+    secrets = 'secrets = ["literal:…", {ref = "env:OLD", not_after = 2026-12-01T00:00:00Z}]'
+    (tmp_path / "postern.toml").write_text(f'[sources.a]\npreset = "github"\n{secrets.replace("…", "x")}\n')
+    ended = typed(tmp_path, "config", "check", environ={"OLD": "x"})
+    assert secrets in ended.out.splitlines()
+    [row] = typed(tmp_path, "config", "check", "--json", environ={"OLD": "x"}).rows
+    assert row["settings"]["sources"]["a"]["secrets"][1] == {"ref": "env:OLD", "not_after": "2026-12-01T00:00:00Z"}
+
+
 def test_as_json_it_is_one_object(folder: Path, typed: Typed) -> None:
     ended = typed(folder, "config", "check", "--json", environ={"GITHUB": "x", "ADMIN": "x"})
     [row] = ended.rows
@@ -109,9 +134,13 @@ def test_as_json_it_is_one_object(folder: Path, typed: Typed) -> None:
         ("[server]\nprt = 1\n", "postern.toml:2: unknown key 'prt' in [server]\n  Did you mean 'port'?\n"),
         ('[sources.a]\npreset = "strip"\n',
          "there is no preset 'strip'\n  at [sources.a] preset\n  did you mean \"stripe\"?\n"),
+        ('[sources.a]\npreset = "google"\n',
+         "there is no preset 'google'\n  at [sources.a] preset\n  did you mean \"google-pubsub\"?\n"),
+        ('[sources.a]\npreset = "qqq"\n',
+         "there is no preset 'qqq'\n  at [sources.a] preset\n  postern init --help lists them\n"),
         ("[sources.a]\nsecrets = []\n",
-         "neither a preset nor a scheme\n  at [sources.a]\n  set preset (one of github, shopify, slack,"
-         ' standardwebhooks, stripe) or scheme = "hmac"\n'),
+         "neither a preset nor a scheme\n  at [sources.a]\n"
+         '  set preset (postern init --help lists them) or scheme = "hmac"\n'),
     ],
 )  # fmt: skip
 def test_what_serve_would_not_take_is_an_error(tmp_path: Path, typed: Typed, config: str, said: str) -> None:

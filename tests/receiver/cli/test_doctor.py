@@ -157,6 +157,16 @@ def test_a_sources_missing_secret_fails_and_an_apis_is_a_warning(folder: Path, t
     ]  # fmt: skip
 
 
+def test_a_key_past_its_end_is_a_warning(folder: Path, typed: Typed) -> None:
+    config = (folder / "postern.toml").read_text()
+    old = '{ref = "env:KEY", not_after = 2020-01-01T00:00:00Z}'
+    (folder / "postern.toml").write_text(config.replace('"env:KEY"', f'"env:KEY", {old}'))
+    assert found(typed, folder)["secrets"] == [
+        ("ok", "stripe: env:KEY (0e686aae)", ""),
+        ("warn", "stripe: env:KEY (0e686aae) verifies nothing since 2020-01-01T00:00:00Z", "Take it out"),
+    ]
+
+
 def test_a_key_that_changes_nothing_is_a_warning(folder: Path, typed: Typed) -> None:
     config = (folder / "postern.toml").read_text()
     (folder / "postern.toml").write_text(config.replace('"stripe"\n', '"github"\ntolerance_s = 3\n'))
@@ -286,11 +296,3 @@ def test_a_handler_of_a_source_that_is_not_there_is_a_warning(folder: Path, type
 def test_a_module_without_handlers_is_a_warning(folder: Path, typed: Typed) -> None:
     with_handlers(folder, "")
     assert found(typed, folder)["handlers"] == [("warn", "webhooks: none", "")]
-
-
-def test_doctor_signature_is_not_built_yet(folder: Path, typed: Typed) -> None:
-    ended = typed(folder, "doctor", "signature", "rej_1")
-    assert (ended.code, ended.out, ended.err) == (
-        2, "", "postern: postern doctor signature is not built yet\n"
-        "  Type postern rejections list for the causes that are kept\n",
-    )  # fmt: skip

@@ -16,11 +16,19 @@ from tests.support.stored import Stored, steady, stored
 from tests.support.wire import post
 
 Typed = Callable[..., Ended]
+SHOP = """
+[sources.shop]
+scheme = "token"
+signature = "header:Authorization"
+secrets = ["env:NOT_THERE"]
+redeliver = "press Resend"
+"""
+TOO_LONG = "only 4 of its 70000 bytes are kept: have it sent again: press Resend"
 
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Iterator[Stored]:
-    (tmp_path / "postern.toml").write_text("")
+    (tmp_path / "postern.toml").write_text(SHOP)
     with stored(tmp_path) as shop:
         yield shop
 
@@ -30,17 +38,17 @@ def ids(typed: Typed, folder: Path) -> list[str]:
 
 
 def test_a_list_tells_cause_and_difference_newest_first(tmp_path: Path, shop: Stored, typed: Typed) -> None:
-    shop.refuse("signature_missing")
+    shop.refuse("bad_host")
     shop.refuse("timestamp_stale", claimed_ago_s=400.26)
     shop.refuse("timestamp_future", claimed_ago_s=-1000)
     third, second, first = ids(typed, tmp_path)
-    ended = typed(tmp_path, "rejections", "list")
+    ended, at = typed(tmp_path, "rejections", "list"), "2030-01-01T00:00:00Z"
     assert (ended.code, ended.err) == (0, "")
     assert steady(ended.out) == (
-        "rejection          received              source  code               difference      bytes  cause\n"
-        f"{third}  2030-01-01T00:00:00Z  shop    timestamp_future   1000.0 s ahead  2      due to timestamp_future\n"
-        f"{second}  2030-01-01T00:00:00Z  shop    timestamp_stale    400.3 s behind  2      due to timestamp_stale\n"
-        f"{first}  2030-01-01T00:00:00Z  shop    signature_missing  -               2      due to signature_missing\n"
+        "rejection          received              source  code              difference      bytes  promotable  cause\n"
+        f"{third}  {at}  shop    timestamp_future  1000.0 s ahead  2      yes         due to timestamp_future\n"
+        f"{second}  {at}  shop    timestamp_stale   400.3 s behind  2      yes         due to timestamp_stale\n"
+        f"{first}  {at}  shop    bad_host          -               2      no          due to bad_host\n"
     )
 
 
@@ -72,6 +80,11 @@ def test_show_tells_both_clocks_the_sizes_and_what_to_do(tmp_path: Path, shop: S
         "difference_s  400.3 s behind\n"
         "size_bytes    70000\n"
         "kept_bytes    4\n"
+        "method        POST\n"
+        "scheme        http\n"
+        "target        /webhooks/shop\n"
+        "promotable    no\n"
+        f"why_not       {TOO_LONG}\n"
         "headers\n"
         "  host: localhost\n"
         "next\n"
@@ -81,6 +94,28 @@ def test_show_tells_both_clocks_the_sizes_and_what_to_do(tmp_path: Path, shop: S
     assert row["difference_s"] == 400.26
     assert row["headers"] == [["host", "localhost"]]
     assert row["claimed_at"] < row["received_at"]
+
+
+def test_a_list_says_what_cannot_be_promoted_and_why(tmp_path: Path, shop: Stored, typed: Typed) -> None:
+    shop.refuse("too_large", size_bytes=1 << 21)
+    shop.refuse("signature_mismatch", source="gone")
+    shop.refuse("signature_mismatch", target="")
+    shop.refuse("signature_mismatch", size_bytes=70000, body=b"kept")
+    shop.refuse("signature_mismatch", headers=b"host: localhost\nauthorization: [not kept]")
+    shop.refuse("signature_mismatch", headers=b"host: localhost\ncookie: [not kept]")
+    rows = typed(tmp_path, "rejections", "list", "--json").rows
+    assert [(row["promotable"], row["why_not"]) for row in rows] == [
+        (True, None),
+        (False, "its authorization header, which proves who sent it, is a credential and not kept: "
+                "have it sent again: press Resend"),
+        (False, TOO_LONG),
+        (False, "an older version kept it, without its address: have it sent again: press Resend"),
+        (False, "its source is not configured any more"),
+        (False, "it was refused as too_large, which no key changes"),
+    ]  # fmt: skip
+    notes = typed(tmp_path, "rejections", "list").out.partition("\nnot promotable\n")[2]
+    assert f"  {rows[2]['id']}\n    {TOO_LONG}\n" in notes
+    assert rows[5]["id"] not in notes  # its cause says it
 
 
 def test_raw_prints_the_bytes_that_were_kept(tmp_path: Path, shop: Stored, typed: Typed) -> None:

@@ -2,15 +2,17 @@
 
 import os
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from socket import gethostname
 
 import pytest
 
 from receiver import __version__
+from receiver.store import processes
 from receiver.store.runs import Verdict
 from tests.receiver.cli.conftest import Ended
-from tests.support.stored import SUCCEEDED, Stored, offer, steady, stored
+from tests.support.stored import DAY_US, SUCCEEDED, Stored, now_us, offer, steady, stored
 
 Typed = Callable[..., Ended]
 CONFIG = """
@@ -20,6 +22,7 @@ secrets = ["env:KEY"]
 [sources.silent]
 preset = "github"
 """
+NEVER = datetime(2999, 1, 1, tzinfo=UTC)
 REFUSED = Verdict("parked", "refused", "422")
 FAILED = Verdict("waiting", "upstream", "503", wait_s=3600.0, failure=True)
 
@@ -207,8 +210,9 @@ def test_as_json_every_line_has_its_kind(tmp_path: Path, shop: Stored, typed: Ty
     shop.work(book=REFUSED)
     rows = typed(tmp_path, "status", "--json").rows
     kinds = [row["kind"] for row in rows]
-    assert kinds == ["source", "source", "receiver", "worker", "runs", "failures", "unhandled", "needed"]
-    source, silent, receiver, worker, runs, failures, unhandled, _ = rows
+    assert kinds == ["source", "source", "key", "receiver", "worker", "runs", "failures", "unhandled", "needed"]
+    source, silent, key, receiver, worker, runs, failures, unhandled, _ = rows
+    assert (key["source"], key["key"], key["verified"], key["not_after"]) == ("shop", "env:KEY (0a1b2c3d)", 1, None)
     assert (source["name"], source["accepted"], source["key"]) == ("shop", 1, "env:KEY (0a1b2c3d)")
     assert (silent["name"], silent["accepted"], silent["last_accepted_at"]) == ("silent", 0, None)
     assert (receiver["url"], worker["trouble"]) == ("http://127.0.0.1:8000", None)
@@ -216,6 +220,54 @@ def test_as_json_every_line_has_its_kind(tmp_path: Path, shop: Stored, typed: Ty
     assert (failures["handler"], failures["code"], failures["count"]) == ("book", "refused", 1)
     assert failures["command"] == "postern events list --failing --handler book --code refused"
     assert unhandled["count"] == 0
+
+
+def test_keys_that_are_rotated_are_shown_with_what_they_verify(tmp_path: Path, shop: Stored, typed: Typed) -> None:
+    rotate(tmp_path, NEVER)
+    shop.arrive("evt_1")
+    shop.store.activity.accepted("shop", now_us(), "env:NEW (00000000)")
+    shop.store.flush()
+    assert steady(typed(tmp_path, "status").out).split("\n\n")[1] == (
+        "source  key                 verified  last                  ends\n"
+        "shop    env:NEW (00000000)  1         2030-01-01T00:00:00Z  -\n"
+        "shop    env:KEY (0a1b2c3d)  1         2030-01-01T00:00:00Z  2030-01-01T00:00:00Z"
+    )
+
+
+@pytest.mark.parametrize(
+    ("days", "used", "said"), [(8, True, ""), (6, False, ""), (6, True, "ends at"), (-1, False, "nothing since")]
+)
+def test_a_key_that_ends_soon_and_is_used_needs_a_person_and_one_that_has_ended(
+    tmp_path: Path, shop: Stored, typed: Typed, days: int, used: bool, said: str
+) -> None:
+    rotate(tmp_path, datetime.now(UTC) + timedelta(days=days))
+    shop.receiver("http://localhost:8000")
+    if used:
+        shop.store.activity.accepted("shop", now_us(), "env:KEY (0a1b2c3d)")
+        shop.store.flush()
+    assert [said in text for text, _ in needed(typed, tmp_path)] == ([True] if said else [])
+
+
+def test_a_key_that_was_used_two_days_ago_needs_nobody(tmp_path: Path, shop: Stored, typed: Typed) -> None:
+    rotate(tmp_path, datetime.now(UTC) + timedelta(days=6))
+    shop.store.activity.accepted("shop", now_us() - 2 * DAY_US, "env:KEY (0a1b2c3d)")
+    shop.store.flush()
+    assert needed(typed, tmp_path) == []
+
+
+def rotate(folder: Path, end: datetime) -> None:
+    old = f'{{ref = "env:KEY", not_after = {end.isoformat()}}}'
+    (folder / "postern.toml").write_text(CONFIG.replace('"env:KEY"', f'"env:NEW", {old}'))
+
+
+def test_a_receiver_that_could_not_read_its_new_configuration_needs_a_person(
+    tmp_path: Path, shop: Stored, typed: Typed
+) -> None:
+    number = shop.receiver("http://localhost:8000")
+    shop.store.write_from_thread(lambda tx: processes.troubled(tx, number, "unknown key"))
+    [(text, command)] = needed(typed, tmp_path)
+    assert text.endswith("goes on with its old configuration: unknown key")
+    assert command == f"kill -HUP {os.getpid()}"
 
 
 def test_a_command_to_type_is_one_that_a_shell_takes(tmp_path: Path, shop: Stored, typed: Typed) -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from receiver.schemes import Headers, Key, Refused, Request, Verified
 from receiver.schemes.hmac import Hmac
-from receiver.schemes.presets import preset
+from receiver.schemes.locator import compile_locator
+from receiver.schemes.presets import preset, preset_names
 
 NOW = 1_700_000_000.0
 URL = "https://hooks.example.com/webhooks/acme"
@@ -18,14 +19,17 @@ SECRETS = {
     "shopify": b"hush",
     "slack": b"8f742231b10e8888abcd99yyyzzz85a5",
 }
-SIGNATURES = {
-    "stripe": "Stripe-Signature",
-    "github": "X-Hub-Signature-256",
-    "standardwebhooks": "webhook-signature",
-    "shopify": "X-Shopify-Hmac-Sha256",
-    "slack": "X-Slack-Signature",
-}
 TIMES = {"standardwebhooks": "webhook-timestamp", "slack": "X-Slack-Request-Timestamp"}
+# Every preset whose HMAC covers any bytes as a body, and stands in a header.
+HMACS = tuple(
+    name
+    for name in preset_names()
+    if (known := preset(name, "here"))["scheme"] == "hmac"
+    and known.get("content", "{body}").count("{body")
+    and "body:" not in f"{known['signature']} {known.get('timestamp')} {known.get('content')}"
+)
+SIGNATURES = {name: compile_locator(preset(name, "here")["signature"], name).header_names[0] for name in HMACS}
+"""The header that each of them signs in."""
 
 
 def vendor(name: str, **keys: Any) -> Hmac:
@@ -52,7 +56,7 @@ def with_header(headers: Iterable[tuple[str, str]], name: str, value: str | byte
 
 
 def signed(scheme: Hmac, key: Key, body: bytes, now: float = NOW) -> list[tuple[str, str]]:
-    return scheme.sign(body, key, now, url=URL, id="msg_1", type=None)
+    return scheme.sign(body, key, now, url=URL, id="msg_1", type=None).headers
 
 
 def verified(scheme: Hmac, key: Key, headers: Iterable[tuple[str, str | bytes]], body: bytes) -> Verified:

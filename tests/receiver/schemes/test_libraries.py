@@ -37,7 +37,9 @@ def test_what_stripes_library_signs_is_accepted() -> None:
 
 def test_stripes_library_accepts_what_we_sign() -> None:
     scheme = vendor("stripe")
-    headers = dict(scheme.sign(BODY, key_of(scheme, SECRETS["stripe"]), time.time(), url="", id="evt_1", type=None))
+    headers = dict(
+        scheme.sign(BODY, key_of(scheme, SECRETS["stripe"]), time.time(), url="", id="evt_1", type=None).headers
+    )
     event = stripe.Webhook.construct_event(BODY, headers["Stripe-Signature"], SECRETS["stripe"].decode())
     assert event.id == "evt_1"
     with pytest.raises(stripe.SignatureVerificationError):
@@ -59,7 +61,7 @@ def test_what_the_standard_webhooks_library_signs_is_accepted() -> None:
 @pytest.mark.parametrize("secret", [SECRETS["standardwebhooks"], b"whsec_c2hvcnQ", b"c2hvcnQ", b"c2hvcnQ="])
 def test_the_standard_webhooks_library_accepts_what_we_sign(secret: bytes) -> None:
     scheme = vendor("standardwebhooks")
-    headers = dict(scheme.sign(BODY, key_of(scheme, secret), time.time(), url="", id="msg_1", type=None))
+    headers = dict(scheme.sign(BODY, key_of(scheme, secret), time.time(), url="", id="msg_1", type=None).headers)
     library = standardwebhooks.Webhook(secret.decode())
     assert library.verify(BODY, headers) == json.loads(BODY)
     with pytest.raises(standardwebhooks.WebhookVerificationError):
@@ -77,7 +79,7 @@ def test_what_slacks_library_signs_is_accepted() -> None:
 
 def test_slacks_library_accepts_what_we_sign() -> None:
     scheme = vendor("slack")
-    headers = dict(scheme.sign(BODY, key_of(scheme, SECRETS["slack"]), NOW, url="", id=None, type=None))
+    headers = dict(scheme.sign(BODY, key_of(scheme, SECRETS["slack"]), NOW, url="", id=None, type=None).headers)
     library = SignatureVerifier(SECRETS["slack"].decode(), StoppedClock())
     assert library.is_valid_request(BODY, headers)
     assert not library.is_valid_request(BODY + b" ", headers)

@@ -6,7 +6,7 @@ import pytest
 
 from receiver.errors import UserError
 from receiver.schemes import Headers
-from receiver.schemes.locator import Part, compile_items, compile_locator, text_of
+from receiver.schemes.locator import Part, compile_items, compile_locator, put, text_of
 
 HEADERS = Headers([(b"x-event", b"pull_request"), (b"x-empty", b""), (b"x-bytes", b"\xff")])
 PAYLOAD = {"a": {"b": [{"c": 1}, {"c": 2}]}, "action": "opened", "event-data": "e", "n": None, "t": "x.y"}
@@ -72,10 +72,16 @@ def test_a_template_leaves_out_a_missing_part_with_its_dot(template: str, text: 
     assert find(template) == text
 
 
+@pytest.mark.parametrize(("flag", "text"), [(True, "m1.true"), (False, "m1"), (None, "m1")])
+def test_a_flag_counts_in_a_template_where_it_is_set(flag: bool | None, text: str) -> None:
+    assert find("{body:id}.{body:gone}", {"id": "m1", "gone": flag}) == text
+    assert find("{body:gone}", {"gone": 1}) == "1"
+
+
 @pytest.mark.parametrize(
     "text",
     [
-        *("", "X-Event", "query:a", "header:", "header:X Event", "header:X\n", "header:é"),
+        *("", "X-Event", "header:", "header:X Event", "header:X\n", "header:é"),
         *("body", "body:.a", "body:a.", "body:a..b", "body:events[*]", "body:a[9999999999]"),
         *("body:a[", "body:a[]", "body:a[-1]", "body:a[x]", "body:a[1", "body:a]", "body:a[0]b"),
         *("{body:a", "body:a}", "{}", "{body:a}}", "{{body:a}}", "{a}"),
@@ -93,14 +99,65 @@ def test_a_list_of_nothing_is_an_error() -> None:
         compile_locator([], "here")
 
 
-@pytest.mark.parametrize("text", ["body:events", "header:X[*]", "body:a[*].b", "body:a[*][*]", ["body:a[*]"]])
+@pytest.mark.parametrize("text", ["body:events", "header:X[*]", "body:a[*].b", "body:a[*]..b[*]", ["body:a[*]", "b"]])
 def test_items_end_with_a_star(text: str | list[str]) -> None:
     with pytest.raises(UserError):
         compile_items(text, "here")
 
 
 def test_items_may_be_the_whole_body() -> None:
-    assert compile_items("body:[*]", "here").find(Part(HEADERS, [1, 2])) == [1, 2]
+    assert compile_items("body:[*]", "here").find([1, 2]) == [1, 2]
+
+
+NESTED = ["body:entry[*].changes[*]", "body:entry[*].messaging[*]"]
+
+
+@pytest.mark.parametrize(
+    ("text", "payload", "items"),
+    [
+        ("body:events[*]", {"events": [1, 2]}, [1, 2]),
+        ("body:events[*]", {"events": []}, []),
+        ("body:events[*]", {"events": {"a": 1}}, None),
+        ("body:events[*]", [1], None),
+        ("body:a[*][*]", {"a": [[1], [2, 3], 4]}, [1, 2, 3, 4]),
+        (NESTED, {"entry": [{"changes": [1]}, {"messaging": [2, 3]}]}, [1, 2, 3]),
+        (NESTED, {"entry": [{"changes": [1], "messaging": [2]}]}, [1, 2]),
+        (NESTED, {"entry": [{"uid": "7"}, {"changes": [1]}]}, [{"uid": "7"}, 1]),
+        (NESTED, {"entry": [{"changes": []}]}, []),
+        (NESTED, {"entry": "x"}, None),
+        (["body:a[*]", "body:b[*]"], {"b": [1], "a": [2]}, [2, 1]),
+    ],
+)
+def test_items_are_all_that_stands_in_the_lists(text: str | list[str], payload: Any, items: list[Any] | None) -> None:
+    assert compile_items(text, "here").find(payload) == items
+
+
+def test_an_item_knows_the_delivery_it_came_in() -> None:
+    item = Part(HEADERS, {"field": "feed"}, {"object": "page", "first": 1, "list": [], "more": {}}, b"a=1&b=%C3%A9&b=2")
+    found = {
+        text: compile_locator(text, "here").find(item)
+        for text in ("body:field", "body:object", "delivery:object", "name:", "name:more", "query:b", "query:c")
+    }
+    assert found == {
+        "body:field": "feed", "body:object": None, "delivery:object": "page", "name:": "list", "name:more": None,
+        "query:b": "é", "query:c": None,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("value", "steps", "after"),
+    [
+        ({}, ("a", "b"), {"a": {"b": 1}}),
+        ({"a": [{"b": 0}]}, ("a", 0, "b"), {"a": [{"b": 1}]}),
+        ({"a": [0]}, ("a", 0), {"a": [1]}),
+        ({"a": [0]}, ("a", 1), None),
+        ({"a": 0}, ("a", "b"), None),
+        ([], ("a",), None),
+    ],
+)
+def test_a_value_can_be_put_where_there_is_a_place(value: Any, steps: tuple[str | int, ...], after: Any) -> None:
+    assert put(value, steps, 1) == (after is not None)
+    assert after is None or value == after
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from receiver.errors import UserError
 from receiver.schemes import Identity
-from receiver.schemes.reader import Reader
-from tests.receiver.schemes.deliveries import request, vendor
+from receiver.schemes.reader import MOST_ITEMS, Reader
+from tests.receiver.schemes.deliveries import request
 
 
 def reader(**keys: Any) -> Reader:
@@ -68,12 +67,35 @@ BATCH = b'{"events": [{"id": 1, "type": "a"}, {"type": "b", "x": [1, {"y": "\xc3
 def test_each_item_of_a_batch_is_an_event() -> None:
     taken = request([("X-Type", "t")], BATCH)
     batch = reader(items="body:events[*]", id="body:id", type=["body:type", "header:X-Type"])
-    digests = [hashlib.sha256(item).hexdigest() for item in ('{"type":"b","x":[1,{"y":"é"}]}'.encode(), b"3")]
+    items = (b'{"id":1,"type":"a"}', '{"type":"b","x":[1,{"y":"é"}]}'.encode(), b"3")
+    one, two, three = (hashlib.sha256(item) for item in items)
     assert batch.identify(taken) == [
-        Identity("1", "a", True, 0),
-        Identity(f"sha256:{digests[0]}", "b", False, 1),
-        Identity(f"sha256:{digests[1]}", "t", False, 2),
+        Identity("1", "a", True, 0, one.digest()),
+        Identity(f"sha256:{two.hexdigest()}", "b", False, 1, two.digest()),
+        Identity(f"sha256:{three.hexdigest()}", "t", False, 2, three.digest()),
     ]
+
+
+def test_what_has_its_id_in_a_header_is_no_batch() -> None:
+    cloud = reader(items="body:[*]", id=["header:ce-id", "body:id"])
+    assert cloud.identify(request([("ce-id", "7")], b"[1, 2]")) == [Identity("7", "unknown", True, None)]
+    batch = cloud.identify(request([], b'[{"id": "a"}, {"id": "b"}]'))
+    assert [identity.external_id for identity in batch] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("body", "payload"),
+    [
+        (b'{"a":1}\n{"a":2}\n', [{"a": 1}, {"a": 2}]),
+        (b'\r\n{"a":1}\r\n\n3', [{"a": 1}, 3]),
+        (b'{"a":\n1}', {"a": 1}),
+        (b'{"a":1}\n{"a":', None),
+        (b"1\nnull", None),
+        (b"\n \n", None),
+    ],
+)
+def test_json_lines_are_a_list(body: bytes, payload: Any) -> None:
+    assert reader(body_format="lines").payload(body, None) == payload
 
 
 def test_an_empty_batch_has_no_event_and_what_is_no_batch_has_one() -> None:
@@ -81,6 +103,16 @@ def test_an_empty_batch_has_no_event_and_what_is_no_batch_has_one() -> None:
     assert batch.identify(request([], b'{"events": []}')) == []
     assert [identity.item for identity in batch.identify(request([], b'{"events": {}}'))] == [None]
     assert [identity.item for identity in batch.identify(request([], b"junk"))] == [None]
+
+
+def test_a_batch_beyond_all_measure_is_one_event_of_its_bytes() -> None:
+    batch = reader(items="body:[*]", id=["body:id", "query:id"], type=["body:type", "header:X-Type"])
+    most, more = (json.dumps([0] * number).encode() for number in (MOST_ITEMS, MOST_ITEMS + 1))
+    assert len(batch.identify(request([], most))) == MOST_ITEMS
+    digest = f"sha256:{hashlib.sha256(more).hexdigest()}"
+    [identity] = batch.identify(request([("X-Type", "t")], more))
+    assert identity == Identity(digest, "t", vendor_id=False, item=None)
+    assert batch.payload(more, identity.item) == [0] * (MOST_ITEMS + 1)
 
 
 def test_the_payload_is_the_body_or_the_item() -> None:
@@ -111,6 +143,8 @@ def test_the_data_is_the_payload_where_nothing_else_is_said() -> None:
         (1700000000, datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)),
         (1700000000.5, datetime(2023, 11, 14, 22, 13, 20, 500000, tzinfo=UTC)),
         ("1700000000", datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)),
+        (1700000000250, datetime(2023, 11, 14, 22, 13, 20, 250000, tzinfo=UTC)),
+        ("1700000000250", datetime(2023, 11, 14, 22, 13, 20, 250000, tzinfo=UTC)),
         ("2023-11-14T22:13:20Z", datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)),
         ("2023-11-15T00:13:20.25+02:00", datetime(2023, 11, 14, 22, 13, 20, 250000, tzinfo=UTC)),
     ],
@@ -122,7 +156,7 @@ def test_when_it_happened_is_read_as_a_time_in_utc(value: Any, at: datetime) -> 
 @pytest.mark.parametrize(
     "value",
     [
-        *(None, True, -1, 1e300, float("inf"), 10**400, "", "now", "１７", "9" * 13, [], {}),
+        *(None, True, -1, 1e300, float("inf"), 10**400, "", "now", "１７", "9" * 15, "9" * 16, [], {}),
         *("2023-11-14T22:13:20", "2023-13-14T22:13:20Z", "2023-11-14T22:13:20+99:99"),
         *("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"),
     ],
@@ -133,27 +167,6 @@ def test_when_it_happened_is_unknown_where_a_datetime_could_not_hold_it(value: A
 
 def test_when_it_happened_is_unknown_where_no_key_says_it() -> None:
     assert reader().occurred_at({"at": 1700000000}) is None
-
-
-HANDSHAKE = b'{"token": "t", "challenge": "3eZb", "type": "url_verification"}'
-
-
-def test_slacks_handshake_is_answered_with_its_challenge() -> None:
-    slack = vendor("slack")
-    assert slack.echo(request([], HANDSHAKE)) == b"3eZb"
-    assert slack.echo(request([], b'{"type": "event_callback", "challenge": "3eZb"}')) is None
-    assert slack.echo(request([], HANDSHAKE.replace(b'"3eZb"', b"[1]"))) is None
-    assert slack.echo(request([], HANDSHAKE.replace(b"}", b', "event": {"type": "message"}}'))) is None
-
-
-def test_other_vendors_have_no_handshake_in_a_signed_request() -> None:
-    assert vendor("stripe").echo(request([], HANDSHAKE)) is None
-
-
-@pytest.mark.parametrize("echo", [{}, {"type": "a"}, {"answer": "body:a"}, {"type": "a", "answer": "body:a", "x": "y"}])
-def test_a_handshake_needs_both_of_its_keys(echo: dict[str, str]) -> None:
-    with pytest.raises(UserError, match="type and answer"):
-        reader(echo=echo)
 
 
 @pytest.mark.parametrize(

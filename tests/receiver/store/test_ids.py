@@ -34,6 +34,13 @@ def test_two_processes_rarely_have_the_same_idea() -> None:
     assert len(made) > 90
 
 
+def test_two_processes_rarely_meet_where_the_clock_stands_still() -> None:
+    first, second = Ids(lambda: NOW_NS), Ids(lambda: NOW_NS)
+    made = {first.next() for _ in range(5000)}
+    met = sum(second.next() in made for _ in range(5000))
+    assert met < 50
+
+
 def test_threads_share_ids_without_meeting() -> None:
     ids = Ids()
     with ThreadPoolExecutor(4) as threads:

@@ -106,6 +106,17 @@ def test_trouble_of_the_store_is_told_from_conflicts_and_from_trouble_with_what_
     assert (connection.is_outage(error), connection.is_conflict(error)) == (outage, conflict)
 
 
+def test_a_server_that_goes_in_the_middle_of_a_transaction_is_an_outage(url: str) -> None:
+    with closing(PostgresqlConnection(url)) as connection, psycopg.connect(url, autocommit=True) as other:
+        tx = connection.begin()
+        ((pid,),) = tx.all("SELECT pg_backend_pid()")
+        other.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+        for _ in ("it says so", "nobody is there any more"):
+            with pytest.raises(psycopg.Error) as caught:
+                tx.all("SELECT 1")
+            assert connection.is_outage(caught.value)
+
+
 def test_rows_that_somebody_holds_for_long_are_an_outage_and_not_a_wait_for_ever(url: str) -> None:
     with closing(open_store(url)) as store, psycopg.connect(url) as other:
         change(store, "INSERT INTO source (name) VALUES ('held')")

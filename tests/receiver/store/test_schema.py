@@ -11,7 +11,7 @@ import receiver.store.models  # noqa: F401  the tables register themselves
 from receiver.errors import UserError
 from receiver.store import open_store, schema
 from receiver.store.sqlite import SqliteDatabase
-from tests.support.migrations import later_migrations
+from tests.support.migrations import NEWEST, later_migrations
 from tests.support.rows import rows
 
 
@@ -45,7 +45,7 @@ def test_an_upgrade_of_what_is_new_already_changes_nothing(file: Path) -> None:
     before = file.read_bytes()
     assert schema.upgrade(SqliteDatabase(str(file))) is None
     assert file.read_bytes() == before
-    assert "postern.db.0001.bak" not in files(file)
+    assert f"postern.db.{NEWEST}.bak" not in files(file)
 
 
 def test_a_store_is_durable_and_its_pages_are_as_meant(file: Path) -> None:
@@ -77,13 +77,13 @@ def test_an_older_store_is_upgraded_after_it_was_copied(file: Path, later: schem
     file.chmod(0o600)
     with closing(sqlite3.connect(file)) as connection, connection:
         connection.execute("INSERT INTO source (name) VALUES ('stripe')")
-    assert schema.upgrade(SqliteDatabase(str(file)), later) == f"{file}.0001.bak"
+    assert schema.upgrade(SqliteDatabase(str(file)), later) == f"{file}.{NEWEST}.bak"
     assert rows(file, "SELECT name, note FROM source") == [("stripe", None)]
-    copy = Path(f"{file}.0001.bak")
-    assert SqliteDatabase(str(copy)).revision() == "0001"
+    copy = Path(f"{file}.{NEWEST}.bak")
+    assert SqliteDatabase(str(copy)).revision() == NEWEST
     assert rows(copy, "SELECT name FROM source") == [("stripe",)]
     assert copy.stat().st_mode & 0o777 == 0o600  # it holds the same payloads
-    assert files(file) == {"postern.db", "postern.db.0001.bak"}
+    assert files(file) == {"postern.db", f"postern.db.{NEWEST}.bak"}
     assert schema.upgrade(SqliteDatabase(str(file)), later) is None
 
 
