@@ -11,6 +11,7 @@ import logging
 from asyncio import TimerHandle
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -322,5 +323,6 @@ class Connection(HttpToolsProtocol):
 
     def _hang_up(self) -> None:
         self.transport.write(self._last_words)
-        self.transport.write_eof()
+        with suppress(OSError):  # whoever connected may be gone already
+            self.transport.write_eof()
         self.loop.call_later(LINGER_S, self._close)

@@ -15,6 +15,7 @@ from typing import Any, Final
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from receiver.errors import UserError
+from receiver.headers import NOT_KEPT
 from receiver.schemes import Key, Refused, Request, Scheme, parse_fields
 from receiver.schemes.secret import ENCODINGS
 
@@ -84,6 +85,9 @@ def hint(case: Case) -> Cause:
         name = "live" if mode else "test"
         what = f"none of the secrets fits, and the event is of {name} mode"
         return Cause(what, f"The vendor has a secret of its own for {name} mode: add it to secrets")
+    if any(value == NOT_KEPT for _, value in case.request.headers.raw):
+        fix = "Compare the fingerprint in postern sources with what the vendor has"
+        return Cause("what it was sent with is a credential and not kept, so nothing can be tried", fix)
     names = dict.fromkeys(name.decode("latin-1") for name, _ in case.request.headers.raw)
     signed = [name for name in names if "sign" in name or "hmac" in name]
     seen = f"it has {', '.join(signed)}" if signed else "it has no header that looks like a signature"
@@ -238,14 +242,13 @@ def _addresses(case: Case) -> Iterator[_Change]:
         parts = urlsplit(case.request.url)
     except ValueError:  # the Host header may hold anything
         return
-    hosts = {parts.netloc, parts.hostname or "", f"{parts.hostname}:443", f"{parts.hostname}:80"}
-    paths = {parts.path, parts.path.rstrip("/"), f"{parts.path.rstrip('/')}/"}
+    asked = (case.request.headers.get("host") or b"").decode("latin-1")
+    hosts = {parts.netloc, asked, parts.hostname or "", f"{parts.hostname}:443", f"{parts.hostname}:80"}
+    paths = {parts.path, f"/webhooks/{case.source}", parts.path.rstrip("/"), f"{parts.path.rstrip('/')}/"}
     for scheme, host, path, query in product(("https", "http"), sorted(hosts), sorted(paths), {parts.query, ""}):
         url = parts._replace(scheme=scheme, netloc=host, path=path, query=query).geturl()
-        if url != case.request.url and "public_url" in case.make(case.keys).used:
-            yield _Change(
-                f"the vendor signed the address {url}", f'Set public_url = "{url.partition("?")[0]}"', url=url
-            )
+        fix = f'Set public_url = "{url.partition("?")[0]}" in [sources.{case.source}]'
+        yield _Change(f"the vendor signed the address {url}", fix, url=url)
 
 
 _OTHERWISE: Final[Mapping[str, Sequence[str]]] = {

@@ -138,5 +138,9 @@ def test_with_a_secret_that_the_receiver_does_not_know_each_is_refused(project: 
     rows = project.send(**others)
     assert [row for row in rows if row["http_status"] != 401] == []
     assert len(rows) == len(preset_names())
-    refused = {row["source"]: row["code"] for row in project.rows("rejections", "list", "--limit", "500")}
-    assert refused == dict.fromkeys(preset_names(), "signature_mismatch")
+
+    def refused() -> dict[str, str]:
+        return {row["source"]: row["code"] for row in project.rows("rejections", "list", "--limit", "500")}
+
+    until(lambda: len(refused()) == len(preset_names()), 20, "the rejections, which are written about once a second")
+    assert refused() == dict.fromkeys(preset_names(), "signature_mismatch")
