@@ -40,6 +40,7 @@ class Embedded:
         self._failed = failed
         self._worker: Worker | None = None
         self._trouble = "starting"
+        self._newer: Settings | None = None
         self._thread = threading.Thread(target=self._start, name="worker-start", daemon=True)
 
     @property
@@ -53,6 +54,8 @@ class Embedded:
     def _start(self) -> None:
         try:
             self._worker = self._make()
+            if self._newer is not None:
+                self._worker.reread(self._newer)
         except UserError as error:
             self._trouble = error.what
             log.error("the worker did not start: %s (%s)", error.what, error.where, extra={"next": error.fix})
@@ -64,7 +67,8 @@ class Embedded:
         gc.freeze()  # the handlers' modules too: see `calm_gc`
 
     def reread(self, settings: Settings) -> None:
-        """One that is still starting goes on with what it has. Errors: UserError."""
+        """One that is still starting hears of it then, for it may be at work before that. Errors: UserError."""
+        self._newer = settings
         if self._worker:
             self._worker.reread(settings)
 
