@@ -14,7 +14,7 @@ from receiver.settings import Settings
 
 log = logging.getLogger("postern.worker")
 
-STOP_S = 2.0  # to wait at the stop for a start that is still going on
+STOP_S = 2.0  # to wait for a start that is still going on
 
 
 class Worker(Protocol):
@@ -67,8 +67,13 @@ class Embedded:
         gc.freeze()  # the handlers' modules too: see `calm_gc`
 
     def reread(self, settings: Settings) -> None:
-        """One that is still starting hears of it then, for it may be at work before that. Errors: UserError."""
+        """One that is still starting is waited for, as it may be at work already, or hears of it then. Not in the loop.
+
+        Errors: UserError.
+        """
         self._newer = settings
+        if self._thread.is_alive():
+            self._thread.join(STOP_S)
         if self._worker:
             self._worker.reread(settings)
 
