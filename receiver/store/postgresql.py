@@ -130,6 +130,8 @@ class PostgresqlTransaction:
 class PostgresqlConnection:
     """The writer's."""
 
+    works_here = False
+
     def __init__(self, url: str) -> None:
         self._url = url
         self._connection: psycopg.Connection[TupleRow] | None = None

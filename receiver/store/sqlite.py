@@ -10,12 +10,13 @@ import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from receiver.errors import UserError
+from receiver.store.checkpoint import Checkpoints
 from receiver.store.transaction import PARAMETER, Row, Transaction, Unavailable, split_columns
 
 if TYPE_CHECKING:
@@ -30,8 +31,8 @@ PRAGMAS = (
     "PRAGMA page_size = 8192",
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
-    "PRAGMA cache_size = -65536",
-    "PRAGMA wal_autocheckpoint = 2500",
+    "PRAGMA cache_size = -16384",
+    "PRAGMA wal_autocheckpoint = 5000",
     "PRAGMA temp_store = MEMORY",
 )
 
@@ -130,11 +131,14 @@ class SqliteTransaction:
 class SqliteConnection:
     """The writer's, on a store that is there."""
 
+    works_here = True
+
     def __init__(self, path: str, *, durable: bool = True, look_s: float = LOOK_S) -> None:
         self._path = path
         self._durable = durable
         self._look_s = look_s
         self._connection: sqlite3.Connection | None = None
+        self._checkpoints: Checkpoints | None = None
         self._file = (0, 0)
         self._looked_at = 0.0
 
@@ -151,6 +155,7 @@ class SqliteConnection:
         now = time.monotonic()
         if self._connection is None:
             self._connection = connect(self._path, durable=self._durable)
+            self._checkpoints = Checkpoints(partial(connect, self._path, durable=self._durable))
             self._file = self._find()
             self._looked_at = now
         elif now - self._looked_at >= self._look_s:
@@ -166,13 +171,18 @@ class SqliteConnection:
 
     def commit(self) -> None:
         assert self._connection is not None
+        assert self._checkpoints is not None
         self._connection.execute("COMMIT")
+        self._checkpoints.committed(self._connection.total_changes)
 
     def rollback(self) -> None:
         if self._connection is not None and self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
 
     def close(self) -> None:
+        if self._checkpoints is not None:
+            self._checkpoints.end()
+            self._checkpoints = None
         if self._connection is not None:
             self._connection.close()
             self._connection = None

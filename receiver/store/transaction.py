@@ -66,6 +66,9 @@ class Connection(Protocol):
     `begin` raises Unavailable.
     """
 
+    works_here: bool
+    """Whether a transaction takes this process's processor time, so that a few large ones cost less than many."""
+
     def begin(self) -> Transaction: ...
     def commit(self) -> None: ...
     def rollback(self) -> None: ...

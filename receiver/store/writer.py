@@ -24,6 +24,8 @@ from receiver.store.transaction import Connection, Transaction, Unavailable
 log = logging.getLogger("postern.store")
 
 BATCH = 512  # writes in one transaction
+GATHERED = 128  # writes that one event loop brings: with as many, it waits for no more
+CLOSED = "the store is closed"
 CONFLICTS = 3  # with other processes' transactions, before it is an outage
 CONFLICT_PAUSE_S = 0.05
 WAITING_LIMIT = 4096  # arrivals, and
@@ -124,12 +126,25 @@ class Writer:
         gathering = self._gathering.get(loop)
         if gathering is None:
             gathering = self._gathering[loop] = []
-            loop.call_soon(self._hand_over, loop)
+            loop.call_soon(self._hand_over, loop, 0)
         gathering.append(pending)
 
-    def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Give the thread all that one turn of the loop brought: waking it for each write would make small commits."""
-        self._queue.put(self._gathering.pop(loop))
+    def _hand_over(self, loop: asyncio.AbstractEventLoop, before: int) -> None:
+        """Give the thread all that one turn of the loop brought: waking it for each write would make small commits.
+
+        Where commits take the loop's own processor time, it is all that comes without a pause.
+        """
+        gathering = self._gathering[loop]
+        if self._connection.works_here and before < len(gathering) < GATHERED:
+            loop.call_soon(self._hand_over, loop, len(gathering))
+            return
+        del self._gathering[loop]
+        if self._closed:
+            for pending in gathering:
+                pending.error = Unavailable(CLOSED)
+            self._settle(gathering)
+        else:
+            self._queue.put(gathering)
 
     def _settle(self, batch: list[Pending]) -> None:
         for pending in batch:
@@ -152,7 +167,7 @@ class Writer:
 
     def _check_open(self) -> None:
         if self._closed:
-            raise Unavailable("the store is closed")
+            raise Unavailable(CLOSED)
 
     # ── the thread ──
 

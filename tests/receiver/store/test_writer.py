@@ -60,6 +60,12 @@ class Failing:
         return getattr(self._tx, name)
 
 
+async def turns() -> None:
+    """Until the event loop has handed over what it gathered."""
+    for _ in range(4):
+        await asyncio.sleep(0)
+
+
 class Bench:
     def __init__(self, folder: Path) -> None:
         self.file = new_file(folder)
@@ -122,7 +128,7 @@ def test_all_that_waits_shares_one_commit(bench: Bench) -> None:
         bench.hold()
         waiting = [bench.writer.record(arrival(f"evt_{number}")) for number in range(100)]
         waiting += [bench.writer.write(note(f"n{number}")) for number in range(100)]
-        await asyncio.sleep(0)  # the loop's turn is over: all of it is handed over
+        await turns()
         bench.release()
         return await outcomes(*waiting)
 
@@ -137,7 +143,7 @@ def test_arrivals_come_first_whatever_waited_before_them(bench: Bench) -> None:
         bench.hold()
         seen = bench.writer.write(lambda tx: tx.all("SELECT external_id FROM event"))
         stored = bench.writer.record(arrival("evt_first"))
-        await asyncio.sleep(0)
+        await turns()
         bench.release()
         return await outcomes(seen, stored)
 
@@ -151,7 +157,7 @@ def test_a_bad_write_fails_alone_and_strangers_do_not_pay(bench: Bench, place: i
         waiting = [bench.writer.write(note(f"n{number}")) for number in range(100)]
         waiting.insert(place, bench.writer.write(spoilt))
         waiting.append(bench.writer.record(arrival("evt_stranger")))
-        await asyncio.sleep(0)
+        await turns()
         bench.release()
         return await outcomes(*waiting)
 
@@ -168,7 +174,7 @@ def test_an_arrival_that_cannot_be_stored_fails_alone(bench: Bench) -> None:
         bench.hold()
         waiting = [bench.writer.record(arrival(f"evt_{number}")) for number in range(10)]
         waiting.append(bench.writer.record(arrival("evt_\ud800")))
-        await asyncio.sleep(0)
+        await turns()
         bench.release()
         return await outcomes(*waiting)
 
@@ -184,7 +190,7 @@ def test_an_outage_fails_all_that_waits_and_later_writes_find_the_store_again(be
         bench.hold()
         waiting = [bench.writer.record(arrival(f"evt_{number}")) for number in range(10)]
         waiting += [bench.writer.write(note(f"n{number}")) for number in range(10)]
-        await asyncio.sleep(0)
+        await turns()
         error = Unavailable("gone") if where == "begin_errors" else sqlite3.OperationalError("database or disk is full")
         getattr(bench.database, where).extend([error, error])  # the held one fails as well
         bench.release()
@@ -210,11 +216,22 @@ async def record(bench: Bench, what: Arrival) -> list[Recorded]:
     return await bench.writer.record(what)
 
 
+def test_what_is_gathered_while_the_writer_closes_is_told_so(bench: Bench) -> None:
+    async def last() -> list[Any]:
+        waiting = bench.writer.record(arrival("evt_late"))
+        bench.writer.close()
+        return await outcomes(waiting)
+
+    (outcome,) = asyncio.run(last())
+    assert isinstance(outcome, Unavailable)
+    assert count(bench.file, "event") == 0
+
+
 def test_closing_writes_what_waits_and_takes_nothing_more(bench: Bench) -> None:
     async def last() -> list[Any]:
         bench.hold()
         waiting = [bench.writer.record(arrival(f"evt_{number}")) for number in range(5)]
-        await asyncio.sleep(0)
+        await turns()
         bench.release()
         await asyncio.to_thread(bench.writer.close)
         return await outcomes(*waiting)
@@ -231,7 +248,7 @@ def test_a_waiter_whose_loop_is_gone_harms_nobody(bench: Bench) -> None:
     async def leave() -> None:
         bench.hold()
         bench.writer.record(arrival("evt_left"))
-        await asyncio.sleep(0)
+        await turns()
 
     asyncio.run(leave())
     bench.release()
@@ -244,7 +261,7 @@ def test_an_arrival_whose_sender_was_told_to_come_again_is_no_work_any_more(benc
         bench.hold()
         late = bench.writer.record(arrival("evt_late"))
         in_time = bench.writer.record(arrival("evt_in_time"))
-        await asyncio.sleep(0)
+        await turns()
         late.cancel()
         bench.release()
         return await outcomes(in_time)
@@ -274,7 +291,7 @@ def test_what_may_wait_is_bounded_in_number_and_in_bytes_and_room_comes_back(
         waiting = [bench.writer.record(same) for _ in range(room)]
         with pytest.raises(Unavailable, match="too many"):
             bench.writer.record(same)
-        await asyncio.sleep(0)
+        await turns()
         bench.release()
         assert all(isinstance(outcome, list) for outcome in await outcomes(*waiting))
         await bench.writer.record(same)
@@ -288,7 +305,7 @@ def test_a_write_that_gave_up_waiting_still_leaves_room(bench: Bench) -> None:
         bench.hold()
         for waiting in [bench.writer.record(arrival("evt_same")) for _ in range(WAITING_LIMIT)]:
             waiting.cancel()
-        await asyncio.sleep(0)
+        await turns()
         bench.release()
         await bench.writer.write(nothing)
         await bench.writer.record(arrival("evt_after"))
