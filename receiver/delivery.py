@@ -1,13 +1,14 @@
 """One delivery on its way through intake, and the answer to it."""
 
+from abc import abstractmethod
 from collections.abc import Sequence, Set
 from typing import Final, NamedTuple
 from urllib.parse import unquote_plus
 
 from receiver.headers import NOT_KEPT
-from receiver.schemes import Headers
+from receiver.schemes import Headers, Request
 from receiver.sources import Source
-from receiver.store.intake import Arrival
+from receiver.store.intake import Arrival, Recorded
 
 WEBHOOKS: Final = "/webhooks/"
 
@@ -29,14 +30,15 @@ class Answer(NamedTuple):
 
 
 class Delivery:
-    """One inbound request, as far as it has come."""
+    """One inbound request, as far as it has come, and whoever waits for what becomes of it."""
 
     __slots__ = (
-        *("body", "head", "method", "name", "query", "raw_path", "scheme", "whole"),
-        *("arrival", "headers", "key", "nonce", "source"),
+        *("admitted", "body", "head", "method", "name", "query", "raw_path", "scheme", "whole"),
+        *("arrival", "headers", "key", "nonce", "request", "source"),
     )
     headers: Headers
     source: Source
+    request: Request
     arrival: Arrival
     key: str
     """Which one verified it, for people."""
@@ -53,9 +55,30 @@ class Delivery:
         self.head = b""  # as it is kept
         self.body: bytes | bytearray = b""
         self.whole = False
+        self.admitted = False
         self.nonce: bytes | None = None  # what to release if it is not stored
 
     def target(self, secrets: Set[str]) -> str:
         """Path and query as they came and may be kept."""
         path, query = self.raw_path.decode("latin-1"), self.query.decode("latin-1")
         return f"{path}?{without_fields(secrets, query)}" if query else path
+
+    # ── what becomes of it ──
+
+    @abstractmethod
+    def done(self) -> bool:
+        """Whether it is answered, or nobody waits any more. Asked by the writer's thread too."""
+
+    @abstractmethod
+    def set_result(self, recorded: list[Recorded]) -> None:
+        """It is on the disk."""
+
+    @abstractmethod
+    def set_exception(self, error: BaseException) -> None: ...
+
+    @abstractmethod
+    def answer(self, answer: Answer) -> None: ...
+
+    @abstractmethod
+    def go_on(self) -> None:
+        """Be taken once more: what it waited for is there, or is known not to be."""

@@ -16,7 +16,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from receiver.delivery import Answer, Delivery
 from receiver.ingest import Intake
 from receiver.problems import CLOSES, Problem
-from receiver.wellformed import too_large
+from receiver.store.intake import Recorded
 
 LINGER_S: Final = 1.0  # for what a refused sender is still sending: closed at once, it would see a reset and no answer
 Lines = list[tuple[bytes, bytes]]
@@ -93,29 +93,19 @@ class Exchange(Delivery):
         """As far as it gets with what has come."""
         if not self._turn or self._answered:
             return
+        if self.whole:
+            if self._timer is not None:
+                self._release()
+            self._door.intake.take(self)
+            return
         try:
-            answer = self._step()
+            self._await_more()
         except Exception as error:
             self.set_exception(error)
-        else:
-            if answer is not None:
-                self._answer(answer)
-
-    def _step(self) -> Answer | None:
-        intake = self._door.intake
-        if self._timer is None:  # else it was admitted before
-            intake.admit(self)
-        if len(self.body) > self.source.max_body_bytes:
-            raise too_large(self.source)
-        if not self.whole:
-            self._await_more()
-            return None
-        if self._timer is not None:
-            self._release()
-        return intake.take(self, self)
 
     def _await_more(self) -> None:
         door = self._door
+        door.intake.admit(self)
         door.reading_bytes += len(self.body) - self._counted
         self._counted = len(self.body)
         if door.reading_bytes > door.limits.reading_bytes:
@@ -144,17 +134,17 @@ class Exchange(Delivery):
     def done(self) -> bool:
         return self._answered
 
-    def set_result(self, recorded: Any) -> None:
+    def set_result(self, recorded: list[Recorded]) -> None:
         try:
             answer = self._door.intake.stored(self, recorded)
         except Exception as error:
             self.set_exception(error)
         else:
-            self._answer(answer)
+            self.answer(answer)
 
     def set_exception(self, error: BaseException) -> None:
         self._release()
-        self._answer(self._door.intake.refuse(self, error))
+        self.answer(self._door.intake.refuse(self, error))
 
     def cancel(self, msg: str | None = None) -> None:
         """uvicorn's grace is over."""
@@ -166,7 +156,7 @@ class Exchange(Delivery):
 
     # ── going out ──
 
-    def _answer(self, answer: Answer) -> None:
+    def answer(self, answer: Answer) -> None:
         self._answered = True
         status, head, body = answer
         if not self.whole or status in CLOSES:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections import deque
+from collections.abc import Sequence
 
 from receiver.store.writer import Waiter
 
@@ -12,24 +13,34 @@ class Patience:
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._waiting: deque[tuple[float, Waiter]] = deque()
+        self._waiting: deque[tuple[float, list[Waiter]]] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
-    def watch(self, waiter: Waiter) -> None:
-        """If it is not done in time, it hears of a TimeoutError."""
-        waiting = self._waiting
-        while waiting and waiting[0][1].done():  # now: kept for longer, they would push all else out of the caches
-            waiting.popleft()
-        waiting.append((time.monotonic() + self._seconds, waiter))
+    def watch(self, waiters: Sequence[Waiter]) -> None:
+        """Those that are not done in time hear of a TimeoutError."""
+        self._forget_done()  # now: kept for longer, they would push all else out of the caches
+        if not waiters:
+            return
+        self._waiting.append((time.monotonic() + self._seconds, [*waiters]))
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(self._seconds, self._expire)
 
+    def _forget_done(self) -> None:
+        while self._waiting:
+            waiters = self._waiting[0][1]
+            while waiters and waiters[-1].done():
+                waiters.pop()
+            if waiters:
+                return
+            self._waiting.popleft()
+
     def _expire(self) -> None:
         now = time.monotonic()
-        while self._waiting and (self._waiting[0][1].done() or self._waiting[0][0] <= now):
-            waiter = self._waiting.popleft()[1]
-            if not waiter.done():
-                waiter.set_exception(TimeoutError())
+        while self._waiting and self._waiting[0][0] <= now:
+            for waiter in self._waiting.popleft()[1]:
+                if not waiter.done():
+                    waiter.set_exception(TimeoutError())
+        self._forget_done()
         self._timer = None
         if self._waiting:
             self._timer = asyncio.get_running_loop().call_later(self._waiting[0][0] - now, self._expire)
