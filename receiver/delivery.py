@@ -34,12 +34,13 @@ class Delivery:
 
     __slots__ = (
         *("admitted", "body", "head", "method", "name", "query", "raw_path", "scheme", "whole"),
-        *("arrival", "headers", "key", "nonce", "request", "source"),
+        *("arrival", "headers", "key", "nonce", "recorded", "request", "source"),
     )
     headers: Headers
     source: Source
     request: Request
     arrival: Arrival
+    recorded: list[Recorded]
     key: str
     """Which one verified it, for people."""
 

@@ -9,7 +9,7 @@ goes the ASGI way (`connection.py`).
 """
 
 import asyncio
-from typing import Any, Final
+from typing import Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
@@ -135,12 +135,8 @@ class Exchange(Delivery):
         return self._answered
 
     def set_result(self, recorded: list[Recorded]) -> None:
-        try:
-            answer = self._door.intake.stored(self, recorded)
-        except Exception as error:
-            self.set_exception(error)
-        else:
-            self.answer(answer)
+        self.recorded = recorded
+        self._door.intake.stored(self)
 
     def set_exception(self, error: BaseException) -> None:
         self._release()

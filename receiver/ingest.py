@@ -8,7 +8,7 @@ how its answer leaves stands in `door.py`.
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from typing import Final
 
@@ -61,8 +61,8 @@ class Intake:
         self._callbacks = Callbacks()
         self._nonces = Nonces()
         self._key_provider = key_provider or KeyProvider()
-        self._steps = (self.admit, self._verify, self._identify, self._record)
         self._taken: list[Delivery] = []
+        self._stored: list[Delivery] = []
 
     def change(self, sources: Mapping[str, Source], public_url: str | None) -> None:
         """From the next delivery on. Those that were admitted end as they began."""
@@ -76,16 +76,7 @@ class Intake:
 
     def _take_all(self) -> None:
         taken, self._taken = self._taken, []
-        for step in self._steps:
-            going_on = []
-            for delivery in taken:
-                try:
-                    if not delivery.done() and step(delivery):
-                        going_on.append(delivery)
-                except Exception as error:
-                    delivery.set_exception(error)
-            taken = going_on
-        self._patience.watch(taken)
+        self._patience.watch(_step_by_step(taken, (self.admit, self._verify, self._identify, self._record)))
 
     def admit(self, delivery: Delivery) -> bool:
         """Whatever can be refused without its body is refused before it. Errors: Problem."""
@@ -148,14 +139,25 @@ class Intake:
         self._store.record_for(delivery, delivery.arrival)
         return True
 
-    def stored(self, delivery: Delivery, recorded: list[Recorded]) -> Answer:
-        """The answer to what is on the disk."""
-        arrival = delivery.arrival
-        self._note(arrival, recorded, delivery.key)
+    def stored(self, delivery: Delivery) -> None:
+        """A delivery that is on the disk, as `recorded` says: it is counted and answered."""
+        if not self._stored:
+            asyncio.get_running_loop().call_soon(self._answer_all)
+        self._stored.append(delivery)
+
+    def _answer_all(self) -> None:
+        stored, self._stored = self._stored, []
+        _step_by_step(stored, (self._note, self._answer))
+        self._store.noted()
+
+    def _answer(self, delivery: Delivery) -> bool:
         if (told := delivery.source.answer) is not None:
-            return Answer(told.status, type_line(told.type, told.body), told.body)
-        batch = bool(arrival.events) and arrival.events[0].item is not None
-        return Answer(200, JSON, _answer(recorded, batch=batch))
+            delivery.answer(Answer(told.status, type_line(told.type, told.body), told.body))
+        else:
+            events = delivery.arrival.events
+            batch = bool(events) and events[0].item is not None
+            delivery.answer(Answer(200, JSON, _answer(delivery.recorded, batch=batch)))
+        return True
 
     def refuse(self, delivery: Delivery, error: BaseException) -> Answer:
         """The answer to what went wrong, which operators are told of."""
@@ -190,22 +192,37 @@ class Intake:
             delivery.scheme, delivery.headers,
         )  # fmt: skip
 
-    def _note(self, arrival: Arrival, recorded: list[Recorded], key: str) -> None:
-        activity, source, now_us = self._store.activity, arrival.source, arrival.received_us
-        for event in recorded:
+    def _note(self, delivery: Delivery) -> bool:
+        activity, arrival, key = self._store.activity, delivery.arrival, delivery.key
+        source, now_us = arrival.source, arrival.received_us
+        for event in delivery.recorded:
             if event.duplicate:
                 activity.duplicate(source, event.id, now_us, key, differs=event.differs)
                 self._metrics.received(source, "duplicate")
             else:
                 activity.accepted(source, now_us, key)
                 self._metrics.received(source, "accepted")
-        self._store.noted()
         if log.isEnabledFor(logging.DEBUG):
-            for event in recorded:
+            for event in delivery.recorded:
                 log.debug(
                     "received",
                     extra={"source": source, "event": text("ev", event.id), "duplicate": event.duplicate},
                 )
+        return True
+
+
+def _step_by_step(deliveries: list[Delivery], steps: Sequence[Callable[[Delivery], bool]]) -> list[Delivery]:
+    """Those that took all the steps. What a step raises, the delivery hears."""
+    for step in steps:
+        going_on = []
+        for delivery in deliveries:
+            try:
+                if not delivery.done() and step(delivery):
+                    going_on.append(delivery)
+            except Exception as error:
+                delivery.set_exception(error)
+        deliveries = going_on
+    return deliveries
 
 
 def called_url(name: str, query: str, own: str | None, installation: str | None, scheme: str, headers: Headers) -> str:
