@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, Protocol
 from receiver.log import Hush
 from receiver.store import intake
 from receiver.store.intake import Arrival, Recorded
+from receiver.store.recent import Recent
 from receiver.store.transaction import Connection, Transaction, Unavailable
 
 log = logging.getLogger("postern.store")
@@ -93,6 +94,7 @@ class Writer:
         self._gathering: dict[asyncio.AbstractEventLoop, list[Pending]] = {}
         self._arrivals = 0
         self._arrivals_bytes = 0
+        self._recent = Recent()
         self._closed = False
         self._hush = Hush()
         self._thread = threading.Thread(target=self._loop, name="store-writer", daemon=True)
@@ -108,6 +110,9 @@ class Writer:
 
     def record_for(self, waiter: Waiter, arrival: Arrival) -> None:
         """The same, and `waiter` is told, on this event loop: for who has no need of a future, which costs a turn."""
+        if (known := self._recent.find(arrival)) is not None:
+            waiter.set_result(known)
+            return
         if self._arrivals >= WAITING_LIMIT or self._arrivals_bytes > WAITING_BYTES:
             raise Unavailable("too many deliveries wait for the store")
         loop = asyncio.get_running_loop()
@@ -151,6 +156,10 @@ class Writer:
             if pending.do is intake.add:
                 self._arrivals -= 1
                 self._arrivals_bytes -= len(pending.item.body)
+                if pending.error is None and pending.value is not None:
+                    self._recent.add(pending.item, pending.value)
+            if isinstance(pending.error, Unavailable):
+                self._recent.forget()
             pending.settle()
 
     def write_from_thread(self, op: Op) -> Any:
