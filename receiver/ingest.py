@@ -236,14 +236,16 @@ def called_url(name: str, query: str, own: str | None, installation: str | None,
 
 def arrival_of(source: Source, request: Request, head: bytes, now_us: int) -> Arrival:
     """What is stored of a request that was verified; `head` are its headers as they are kept."""
-    body, window_us = request.body, round(source.dedupe_window_s * 1e6)
-    return Arrival(source.name, head, body, sha256(body).digest(), now_us, window_us, source.scheme.identify(request))
+    body, events = request.body, source.scheme.identify(request)
+    return Arrival(source.name, head, body, sha256(body).digest(), now_us, source.dedupe_window_us, events)
 
 
 def _answer(recorded: list[Recorded], *, batch: bool) -> bytes:
-    events = [
-        b'{"id": "%s", "status": "%s"}'
-        % (text("ev", event.id).encode(), b"duplicate" if event.duplicate else b"accepted")
-        for event in recorded
-    ]
-    return b'{"events": [%s]}' % b", ".join(events) if batch or len(events) != 1 else events[0]
+    if not batch and len(recorded) == 1:
+        return _shown(recorded[0])
+    return b'{"events": [%s]}' % b", ".join(map(_shown, recorded))
+
+
+def _shown(event: Recorded) -> bytes:
+    status = b"duplicate" if event.duplicate else b"accepted"
+    return b'{"id": "%s", "status": "%s"}' % (text("ev", event.id).encode(), status)

@@ -54,7 +54,7 @@ class Source:
     keys: tuple[Key, ...]
     """Newest first, any of them verifies; without one nothing does, unless its vendor serves them."""
     max_body_bytes: int
-    dedupe_window_s: float
+    dedupe_window_us: int
     public_url: str | None
     """The source's own, without a query; None where the installation's address and the path are meant."""
     docs: str | None
@@ -143,7 +143,7 @@ def describe_source(name: str, settings: Settings, *, looked_up: bool = False) -
         scheme=scheme,
         keys=(),
         max_body_bytes=keys.get("max_body_bytes", _MAX_BODY_BYTES),
-        dedupe_window_s=keys.get("dedupe_window_s", _DEDUPE_WINDOW_S),
+        dedupe_window_us=round(keys.get("dedupe_window_s", _DEDUPE_WINDOW_S) * 1e6),
         public_url=keys.get("public_url"),
         docs=keys.get("docs"),
         covers=keys.get("covers"),

@@ -43,7 +43,7 @@ class Clock:
         at = read_timestamp(text, self.unit)
         if at is None:
             raise Refused("timestamp_malformed", f"{value!r:.60} is no time in the unit {self.unit}")
-        return Stamp(text.encode(), at)
+        return Stamp(value if isinstance(value, bytes) else text.encode(), at)
 
     def check(self, at: float, now: float) -> None:
         late_s = now - at

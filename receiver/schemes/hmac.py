@@ -44,8 +44,10 @@ class Hmac(SignedContent):
         fitting: list[Key] = []
         for key in keys:
             expected = self._make(content, key)
-            # Every key against every signature: the time taken must not tell which one was right.
-            fitting += [key for signature in signatures if hmac.compare_digest(expected, signature)]
+            for signature in signatures:
+                # Every key against every signature: the time taken must not tell which one was right.
+                if hmac.compare_digest(expected, signature):
+                    fitting.append(key)
         return fitting
 
     def _make(self, content: bytes, key: Key) -> bytes:

@@ -8,7 +8,7 @@ What the value means (an id, a time, a signature) is for whoever asks.
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from receiver.errors import UserError
@@ -66,13 +66,17 @@ class Locator(ReadsHeaders, Protocol):
 @dataclass(frozen=True, slots=True)
 class Header:
     name: str
+    _key: bytes = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_key", self.name.lower().encode())
 
     @property
     def header_names(self) -> tuple[str, ...]:
         return (self.name,)
 
     def find(self, source: Readable) -> bytes | None:
-        return source.headers.get(self.name) or None
+        return source.headers.first.get(self._key) or None
 
     def solve(self, text: str, payload: Any) -> list[tuple[str, str]]:
         return [(self.name, text)]
@@ -217,15 +221,15 @@ def _pattern(segment: tuple[str | Locator, ...], source: Readable) -> str | None
 
 def text_of(value: Any) -> str | None:
     """Text, an integer in decimal, or a header in UTF-8; None for everything else and for nothing."""
+    if isinstance(value, str):
+        return value or None
     if isinstance(value, bytes):
         try:
-            value = value.decode()
+            return value.decode() or None
         except UnicodeDecodeError:
             return None
     # Text of a huge integer raises ValueError, and costs time that grows with its square.
-    if type(value) is int and abs(value) < _BIGGEST_INTEGER:
-        value = str(value)
-    return value if isinstance(value, str) and value else None
+    return str(value) if type(value) is int and abs(value) < _BIGGEST_INTEGER else None
 
 
 def bytes_of(value: Any) -> bytes:

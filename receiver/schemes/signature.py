@@ -28,22 +28,21 @@ class SignatureFormat:
         """The timestamp and the signatures."""
         if len(value) > _LONGEST_HEADER:
             raise Refused("signature_malformed", f"a signature of {len(value)} bytes, {_LONGEST_HEADER} at most")
-        elements = value.split(self.separator)
-        timestamps = [] if self.timestamp is None else _values(elements, self.timestamp)
+        beginning, of_time = self.signature, self.timestamp
+        timestamps, signatures = [], []
+        for element in value.split(self.separator):
+            if element.startswith(beginning):
+                signatures.append(element[len(beginning) :])
+            elif of_time is not None and element.startswith(of_time):
+                timestamps.append(element[len(of_time) :])
         if len(timestamps) > 1:
             raise Refused("timestamp_malformed", "the signature holds more than one timestamp")
-        signatures = _values(elements, self.signature)
         if not 0 < len(signatures) <= _MOST_SIGNATURES:
             raise Refused("signature_malformed", f"{len(signatures)} signatures of the form {self.text}")
         return (timestamps[0] if timestamps else None), signatures
 
     def write(self, signature: str, timestamp: str) -> str:
         return self.text.replace("{timestamp}", timestamp).replace("{signature}", signature)
-
-
-def _values(elements: list[bytes], beginning: bytes) -> list[bytes]:
-    length = len(beginning)
-    return [element[length:] for element in elements if element.startswith(beginning)]
 
 
 def compile_format(text: str, separator: str, where: str) -> SignatureFormat:

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 # ASCII digits only: int() also takes "１２３", " 1_000 " and, slowly, any number of digits.
 _DIGITS: Final = {"s": re.compile(r"[0-9]{1,12}"), "ms": re.compile(r"[0-9]{1,15}")}
+_A_SECOND: Final = {"s": 1, "ms": 1000}
 _ISO = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}:[0-9]{2})")
 _YEAR_10000 = 253402300800.0
 _MOST_MS: Final = 10**15
@@ -18,7 +19,8 @@ def read_timestamp(text: str, unit: str) -> float | None:
         return _read_iso(text)
     if not _DIGITS[unit].fullmatch(text):
         return None
-    return _in_range(int(text) / (1000 if unit == "ms" else 1))
+    at = int(text) / _A_SECOND[unit]
+    return at if at < _YEAR_10000 else None
 
 
 def write_timestamp(now: float, unit: str) -> str:

@@ -47,11 +47,11 @@ def problem(folder: Path, text: str, **environ: str) -> UserError:
 def test_a_preset_and_a_secret_make_a_source(tmp_path: Path) -> None:
     settings = configured(tmp_path, '[sources.pay]\npreset = "stripe"\nsecrets = ["env:S"]', S="whsec_x")
     source = build_sources(settings)["pay"]
-    assert (source.name, source.preset, source.max_body_bytes, source.dedupe_window_s) == (
+    assert (source.name, source.preset, source.max_body_bytes, source.dedupe_window_us) == (
         "pay",
         "stripe",
         1048576,
-        259200,
+        259_200_000_000,
     )
     assert [(key.reference, key.secret) for key in source.keys] == [("env:S", b"whsec_x")]
     assert (source.public_url, source.covers) == (None, "the body and the time")
@@ -70,9 +70,9 @@ id = "body:number"
 type = ["body:kind", "header:X-GitHub-Event"]
 """
     source = build_source("hub", configured(tmp_path, text))
-    assert (source.max_body_bytes, source.dedupe_window_s, source.public_url) == (
+    assert (source.max_body_bytes, source.dedupe_window_us, source.public_url) == (
         10,
-        0.5,
+        500_000,
         "https://hooks.example.com/x",
     )
     (identity,) = source.scheme.identify(request([("X-GitHub-Event", "push")], b'{"number": 7}'))
