@@ -31,6 +31,8 @@ from receiver.wellformed import Limits, check_method, check_request, too_large
 
 log = logging.getLogger("postern.intake")
 
+AT_ONCE: Final = 512  # deliveries; and where another process commits them, while the next ones are verified:
+AT_ONCE_ELSEWHERE: Final = 32
 JSON: Final = b"content-type: application/json\r\n"
 
 
@@ -61,6 +63,7 @@ class Intake:
         self._callbacks = Callbacks()
         self._nonces = Nonces()
         self._key_provider = key_provider or KeyProvider()
+        self._at_once = AT_ONCE if store.works_here else AT_ONCE_ELSEWHERE
         self._taken: list[Delivery] = []
         self._stored: list[Delivery] = []
 
@@ -75,7 +78,9 @@ class Intake:
         self._taken.append(delivery)
 
     def _take_all(self) -> None:
-        taken, self._taken = self._taken, []
+        taken, self._taken = self._taken[: self._at_once], self._taken[self._at_once :]
+        if self._taken:
+            asyncio.get_running_loop().call_soon(self._take_all)
         self._patience.watch(_step_by_step(taken, (self.admit, self._verify, self._identify, self._record)))
 
     def admit(self, delivery: Delivery) -> bool:

@@ -1,16 +1,19 @@
 """Checkpoints of a SQLite store beside its writer: what is committed moves from the log into the file.
 
 Left to the writer's own commits, one in a few hundred would take fifty milliseconds, and all that waits with it. Here
-they run on a connection and a thread of their own, which never keeps the writer from its work. When the log has grown
-to `wal_autocheckpoint` the writer still looks itself: then little is left to move, and the log begins anew.
+they run on a connection and a thread of their own, which never keeps the writer from its work. A log can only begin
+anew between two commits with nothing left to move: so the writer does the last bit, right after a large one was done.
 """
 
 import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
-CHANGES: Final = 2000  # rows changed between two of them: a few megabytes of log
+CHECKPOINT: Final = "PRAGMA wal_checkpoint(PASSIVE)"
+LOG_PAGES: Final = 4000  # then it begins anew
+CHANGES: Final = 400  # rows changed between two of them: a megabyte or so, which keeps nobody waiting
 END_S: Final = 1.0  # a disk that stands still must not keep the writer
 
 
@@ -19,14 +22,19 @@ class Checkpoints:
         self._connect = connect
         self._due = threading.Event()
         self._ended = False
+        self._log_is_long = False
         self._changes = 0
         self._thread = threading.Thread(target=self._work, name="store-checkpoints", daemon=True)
         self._thread.start()
 
-    def committed(self, changes: int) -> None:
-        """`changes`: of the writer's connection, since it was opened."""
-        if changes - self._changes >= CHANGES:
-            self._changes = changes
+    def committed(self, writer: sqlite3.Connection) -> None:
+        """After each commit, on the writer's thread."""
+        if self._log_is_long:
+            self._log_is_long = False
+            with suppress(sqlite3.Error):  # it was committed all the same
+                writer.execute(CHECKPOINT)
+        elif writer.total_changes - self._changes >= CHANGES:
+            self._changes = writer.total_changes
             self._due.set()
 
     def end(self) -> None:
@@ -39,7 +47,8 @@ class Checkpoints:
         while self._wait():
             try:
                 connection = connection or self._connect()
-                connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+                [(_, pages, _)] = connection.execute(CHECKPOINT).fetchall()
+                self._log_is_long = pages >= LOG_PAGES
             except sqlite3.Error:
                 continue  # a full or broken disk: the writer finds out, and says so
         if connection is not None:

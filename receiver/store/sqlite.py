@@ -32,7 +32,7 @@ PRAGMAS = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
     "PRAGMA cache_size = -16384",
-    "PRAGMA wal_autocheckpoint = 5000",
+    "PRAGMA wal_autocheckpoint = 20000",
     "PRAGMA temp_store = MEMORY",
 )
 
@@ -173,7 +173,7 @@ class SqliteConnection:
         assert self._connection is not None
         assert self._checkpoints is not None
         self._connection.execute("COMMIT")
-        self._checkpoints.committed(self._connection.total_changes)
+        self._checkpoints.committed(self._connection)
 
     def rollback(self) -> None:
         if self._connection is not None and self._connection.in_transaction:

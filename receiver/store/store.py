@@ -31,7 +31,10 @@ class Store:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._listeners: list[Callable[[], None]] = []
-        self._writer = Writer(database.connection(), self._announce)
+        connection = database.connection()
+        self.works_here = connection.works_here
+        """Whether commits take this process's own processor time."""
+        self._writer = Writer(connection, self._announce)
         self.activity = Activity()
         self._closing = threading.Event()
         self._noted = threading.Event()

@@ -18,11 +18,10 @@ from typing import Any
 
 from receiver import server
 from receiver.app import create_app
-from receiver.delivery import Delivery
 from receiver.ingest import Intake
 from receiver.metrics import Metrics
 from receiver.process import calm_gc
-from receiver.schemes import Request
+from receiver.schemes import Headers, Request
 from receiver.settings import load
 from receiver.sources import Source, build_sources
 from receiver.store.activity import Activity
@@ -37,6 +36,8 @@ _CONFIGURATION = f'[sources.stripe]\npreset = "stripe"\nsecrets = ["literal:{bod
 
 class Recording:
     """A store that is done when it is asked to be."""
+
+    works_here = True
 
     def __init__(self) -> None:
         self.activity = Activity()
@@ -120,10 +121,10 @@ def _connected(serving: server.Server, transport: Swallowing) -> Any:
 
 def parts(source: Source, requests: list[bytes], deliveries: int, rounds: int) -> Iterator[tuple[str, float]]:
     now = time.time()
-    taken = [_delivery(data) for data in requests]
+    taken = [_parted(data) for data in requests]
 
     def fresh() -> list[Request]:
-        return [Request("POST", "", delivery.headers, bytes(delivery.body)) for delivery in taken]
+        return [Request("POST", "", headers, body) for headers, body in taken]
 
     for name, step in (
         ("to verify", lambda request: source.scheme.verify(request, source.keys, now)),
@@ -139,12 +140,10 @@ def parts(source: Source, requests: list[bytes], deliveries: int, rounds: int) -
         yield name, min(costs) / len(taken) * 1e6
 
 
-def _delivery(data: bytes) -> Delivery:
+def _parted(data: bytes) -> tuple[Headers, bytes]:
     head, _, body = data.partition(b"\r\n\r\n")
     lines = [line.split(b": ", 1) for line in head.split(b"\r\n")[1:]]
-    delivery = Delivery("stripe", b"POST", "http", b"/", b"", [(name.lower(), value) for name, value in lines])
-    delivery.body = body
-    return delivery
+    return Headers([(name.lower(), value) for name, value in lines]), body
 
 
 if __name__ == "__main__":
