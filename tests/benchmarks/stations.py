@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import redis
 
-# No checkpoint in the middle of a short round; and a server that has run for a while does not stop to make files for its
-# log, because it has old ones.
+# No checkpoint in the middle of a short round; and a server that has run for a while need not make files for its log,
+# because it has old ones.
 POSTGRESQL = {"max_wal_size": "4GB", "wal_init_zero": "off", "shared_buffers": "512MB"}
 
 
