@@ -168,7 +168,11 @@ class Intake:
         """The answer to what went wrong, which operators are told of."""
         if delivery.nonce is not None:
             self._nonces.release(delivery.nonce)
-        return self._refusals.answer(error, delivery, self.sources.get(delivery.name))
+        source = self.sources.get(delivery.name)
+        try:
+            return self._refusals.answer(error, delivery, source)
+        except Exception as fault:  # of ours, or of a user's scheme: those of the same turn must not pay for it
+            return self._refusals.answer(fault, delivery, source)
 
     def _greeted(self, delivery: Delivery, reply: Reply) -> bool:
         """A handshake is answered and stores no event."""

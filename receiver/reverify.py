@@ -41,21 +41,21 @@ def hindrance(kept: Kept, source: Source | None) -> str | None:
     if source is None:
         return "its source is not configured any more"
     if not source.scheme.signs_body:  # who saw the vendor's request meanwhile could have sent another body with it
-        return f"its signature does not cover the body: {_redelivery(source)}"
+        return f"its signature does not cover the body; {redelivery(source)}"
     if row.kept_bytes < row.size_bytes:
-        return f"only {row.kept_bytes} of its {row.size_bytes} bytes are kept: {_redelivery(source)}"
+        return f"only {row.kept_bytes} of its {row.size_bytes} bytes are kept; {redelivery(source)}"
     if not row.target:
-        return f"an older version kept it, without its address: {_redelivery(source)}"
+        return f"an older version kept it, without its address; {redelivery(source)}"
     if missed := _missed(kept, source):
-        return f"its {missed}, which proves who sent it, is a credential and not kept: {_redelivery(source)}"
+        return f"its {missed}, which proves who sent it, is a credential and not kept; {redelivery(source)}"
     return None
 
 
-def _redelivery(source: Source) -> str:
-    """How to get it again."""
+def redelivery(source: Source) -> str:
+    """How to get it again, or in the vendor's words that there is no way."""
     if source.redeliver:
-        return f"have it sent again: {source.redeliver}"
-    return "have its vendor send it again" + (f", see {source.docs}" if source.docs else "")
+        return f"redelivery: {source.redeliver}"
+    return "redelivery: have its vendor send it again" + (f", see {source.docs}" if source.docs else "")
 
 
 def _missed(kept: Kept, source: Source) -> str | None:

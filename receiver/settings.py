@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SkipValidation, ValidationError, model_validator
 
 from receiver import environment, references
-from receiver.complaints import Written, complaint
+from receiver.complaints import Written, complaint, described
 from receiver.errors import UserError
 from receiver.references import Secret
 from receiver.setting_types import (
@@ -35,6 +35,7 @@ from receiver.setting_types import (
     Text,
     UpstreamUrl,
 )
+from receiver.toml_lines import KeyPath
 
 DEFAULT_FILE = "postern.toml"
 _SQLITE = "sqlite:///"
@@ -218,14 +219,19 @@ class Settings(Configuration):
     # Not validated: a variable that nobody asks for may hold bytes that are no text.
     environ: SkipValidation[Mapping[str, str]] = Field(default_factory=dict, repr=False, exclude=True)
     warnings: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    """Tables and keys that are not as they were written: something in them is wrong, and `load` was to go on."""
 
     def resolve(self, reference: str, where: str) -> bytes:
         """The secret itself; `where` is the key that holds the reference, for the error's text."""
         return references.read(reference, where, self.root, self.environ)
 
 
-def load(config: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
-    """Reads the file that is named here, else by POSTERN_CONFIG, else ./postern.toml where there is one."""
+def load(config: Path | None = None, environ: Mapping[str, str] | None = None, *, forgiving: bool = False) -> Settings:
+    """Reads the file that is named here, else by POSTERN_CONFIG, else ./postern.toml where there is one.
+
+    For those who want only the store: `forgiving` leaves out what is wrong outside of [store], with a warning.
+    """
     process = os.environ if environ is None else environ
     named = config or process.get("POSTERN_CONFIG")
     file = Path(named or DEFAULT_FILE)
@@ -234,14 +240,42 @@ def load(config: Path | None = None, environ: Mapping[str, str] | None = None) -
     variables, odd = environment.over_dotenv(root, process)
     table = _parsed(file, text or "")
     origins, unknown = environment.override(Configuration, table, variables)
+    left_out: tuple[str, ...] = ()
     try:
         configuration = Configuration.model_validate(table)
     except ValidationError as found:
-        raise complaint(found, Written(str(file), text or "", table, origins), Configuration) from None
+        error = complaint(found, Written(str(file), text or "", table, origins), Configuration)
+        wrong = _wrong(found)
+        if not forgiving or not _store_is_known(table, wrong):
+            raise error from None
+        configuration = Configuration.model_validate(_without(table, wrong))
+        left_out = tuple(map(described, wrong))
+        odd.append(f"{error}\n  Left out for now: {', '.join(left_out)}")
     said = {name: getattr(configuration, name) for name in Configuration.model_fields}
     said["store"] = StoreSettings(url=absolute(configuration.store.url, root))
     said["path"] = None if text is None else file.absolute()
+    said["left_out"] = left_out
     return Settings(**said, root=root, environ=MappingProxyType(variables), warnings=(*odd, *unknown))
+
+
+def _wrong(found: ValidationError) -> list[KeyPath]:
+    """The tables that hold the errors, each once; of the sources and the apis single ones."""
+    places = [error["loc"] for error in found.errors(include_url=False, include_input=False)]
+    return list(dict.fromkeys(place[: 2 if place[0] in ("sources", "apis") else 1] for place in places))
+
+
+def _store_is_known(table: Mapping[str, Any], wrong: Iterable[KeyPath]) -> bool:
+    """A misspelt [store] is an unknown table: the default one in its place would be another store."""
+    unknown = any(place[0] not in Configuration.model_fields for place in wrong)
+    return ("store",) not in wrong and ("store" in table or not unknown)
+
+
+def _without(table: Mapping[str, Any], wrong: Iterable[KeyPath]) -> dict[str, Any]:
+    rest: dict[Any, Any] = {name: dict(value) if isinstance(value, dict) else value for name, value in table.items()}
+    for *above, last in wrong:
+        held = rest[above[0]] if above else rest
+        held.pop(last, None)
+    return rest
 
 
 def _text(file: Path, named_by: str) -> str:

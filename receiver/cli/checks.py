@@ -178,6 +178,9 @@ def _processes(settings: Settings, live: Sequence[Process]) -> Iterator[Finding]
         who = f"process {process.pid} on {process.host}"
         if process.role == "receiver":
             yield _receiver(process, who)
+            if process.trouble:
+                text = f"{who} goes on with its old configuration: {process.trouble}"
+                yield Finding("fail", "receiver", text, f"Mend it, and type kill -HUP {process.pid} there")
         elif process.trouble:
             yield Finding("fail", "worker", f"{who} does nothing: {process.trouble}", f"Mend it, and restart {work}")
         else:

@@ -57,9 +57,12 @@ def configuration_file() -> Path | None:
     return invocation.config if invocation else None
 
 
-def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
-    """The settings of `--config`; their warnings go to standard error."""
-    settings = load(configuration_file(), environ)
+def load_settings(environ: Mapping[str, str] | None = None, *, forgiving: bool = False) -> Settings:
+    """The settings of `--config`; their warnings go to standard error.
+
+    Who only reads the store is `forgiving`: what is wrong elsewhere is one of the warnings.
+    """
+    settings = load(configuration_file(), environ, forgiving=forgiving)
     for warning in settings.warnings:
         complain(warning)
     return settings

@@ -9,8 +9,7 @@ from typing import Any
 import click
 
 from receiver.cli.common import complain, json_option, load_settings, print_json
-from receiver.cli.secrets import missing_elsewhere, source_keys
-from receiver.errors import UserError
+from receiver.cli.secrets import missing_for_apis, refused_by_serve
 from receiver.load import put_on_path
 from receiver.schemes import AsksVendor, Scheme
 from receiver.schemes.reader import Reader
@@ -25,19 +24,23 @@ def config() -> None:
 
 @config.command()
 @json_option
-def check(as_json: bool) -> None:
-    """Read all of it, and print what counts. What stops nothing, or only some, is a warning."""
+def check(as_json: bool) -> int:
+    """Read all of it, and print what counts. Exits 1 where serve would not start; anything else is a warning."""
     settings = load_settings()  # prints its own warnings
     put_on_path(settings.root)
-    found = [*without_effect(settings), *map(str, _missing(settings))]
-    for warning in found:
-        complain(warning)
+    found = [*without_effect(settings), *map(str, missing_for_apis(settings))]
+    refused = list(refused_by_serve(settings))
+    for text in (*found, *map(str, refused)):
+        complain(text)
+    if refused:
+        return 1
     effective = {name: _plain(getattr(settings, name)) for name in Configuration.model_fields}
     if as_json:
         print_json({"path": settings.path, "warnings": [*settings.warnings, *found], "settings": effective})
     else:
         click.echo(f"# {settings.path or 'no postern.toml here: these are the defaults'}")
         click.echo("\n".join(_toml(effective)))
+    return 0
 
 
 def without_effect(settings: Settings) -> Iterator[str]:
@@ -57,12 +60,6 @@ def without_effect(settings: Settings) -> Iterator[str]:
 def asks_alone(scheme: Scheme) -> bool:
     """Whether it can do without any key of ours."""
     return isinstance(scheme, AsksVendor) and scheme.asks_alone
-
-
-def _missing(settings: Settings) -> Iterator[UserError]:
-    for name in settings.sources:
-        yield from (found for _, found in source_keys(name, settings) if isinstance(found, UserError))
-    yield from missing_elsewhere(settings)
 
 
 # ── what counts, as TOML ──

@@ -34,7 +34,7 @@ def list_(filters: "Filters", limit: int, as_json: bool) -> None:
     """Stored events, newest first."""
     from receiver.store import reads
 
-    with reading(load_settings()) as session:
+    with reading(load_settings(forgiving=True)) as session:
         found = reads.events(session, filters, limit)
         if as_json:
             for event in found:
@@ -58,7 +58,7 @@ def show(event: str, raw: bool, as_json: bool) -> None:
         raise UserError("--raw prints bytes, and --json an object", fix="Type one of them", exit_code=2)
     from receiver.store import reads
 
-    with one_event(load_settings(), event) as (session, number):
+    with one_event(load_settings(forgiving=True), event) as (session, number):
         headers, body = reads.delivery(session, number)
         row = asdict(reads.event(session, number)) | {"size_bytes": len(body)}
         runs = reads.runs(session, number)
@@ -93,7 +93,7 @@ def explain(event: str, as_json: bool) -> None:
     """One event's story in time order, how it stands now, and what to do next."""
     from receiver.cli.explain import print_story, read_story
 
-    settings = load_settings()
+    settings = load_settings(forgiving=True)
     with one_event(settings, event) as (session, number):
         story = read_story(session, settings, number)
     if as_json:

@@ -28,6 +28,8 @@ _TELLING: Final = (
     *("user", "channel", "email", "reference", "code", "action", "status", "state", "type"),
 )
 """What people want to know of a thing, and mostly find under these names."""
+_WRITTEN: Final = frozenset(("name", "title", "subject", "text", "email", "reference"))
+"""Of those what somebody has written, or has not: other events of the type may lack it, or hold null."""
 _MOST_FIELDS: Final = 4
 _MOST_WORDS: Final = 3
 _DATA: Final = "event.data"
@@ -100,7 +102,8 @@ def _shape(kind: str, samples: Sequence[Any], place: str) -> Shape | None:
 
 
 def _flat(kind: str, plain: Mapping[str, str], place: str) -> Shape:
-    chosen = {name: plain[name] for name in sorted(plain, key=_rank)[:_MOST_FIELDS]}
+    names = sorted(plain, key=_rank)[:_MOST_FIELDS]
+    chosen = {name: f"{plain[name]} | None = None" if _last(name) in _WRITTEN else plain[name] for name in names}
     return Shape(kind, (_class(kind, chosen),), tuple(f"{place}.{name}" for name in chosen))
 
 
@@ -127,5 +130,10 @@ def _rank(name: str) -> int:
     """`id` comes before `user_id`, of which only the last word tells something, and that before what tells nothing."""
     if name in _TELLING:
         return _TELLING.index(name)
-    last = words(name)[-1:]
-    return len(_TELLING) + (_TELLING.index(last[0]) if last and last[0] in _TELLING else len(_TELLING))
+    last = _last(name)
+    return len(_TELLING) + (_TELLING.index(last) if last in _TELLING else len(_TELLING))
+
+
+def _last(name: str) -> str:
+    """Its last word; of a name without any, nothing."""
+    return "".join(words(name)[-1:])

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 from pydantic import TypeAdapter, ValidationError
 
 from receiver.cli import templates
-from receiver.cli.common import Invocation
+from receiver.cli.common import Invocation, confirm, yes_option
 from receiver.cli.templates import NewSource, new_source, word_of
 from receiver.errors import UserError
 from receiver.schemes.presets import near_presets, preset_names
@@ -31,11 +32,16 @@ class ListsPresets(click.Command):
 @click.argument("folder", metavar="[DIR]", default=".", type=click.Path(path_type=Path))
 @click.option("--source", "names", metavar="NAME", multiple=True, default=("stripe",), show_default="stripe",
               help="A preset, or any name for a private vendor; may be repeated.")  # fmt: skip
-def init(folder: Path, names: Sequence[str]) -> None:
+@yes_option
+def init(folder: Path, names: Sequence[str], yes: bool) -> None:
     """Write a small working project into DIR, or here."""
     if (click.get_current_context().find_object(Invocation) or Invocation()).config:
         raise UserError("init writes postern.toml into DIR: it takes no --config", exit_code=2)
+    _check_folder(folder)
     sources = _sources(names)
+    for source in sources:  # before anything is written
+        if near := _near(source):
+            confirm(f"{source.name} is no preset (did you mean {near}?): is it a private vendor?", yes)
     contents = {path: text.encode() for path, text in templates.files(sources).items()}
     contents |= {source.fixture_file: source.example.fixture.body for source in sources}
     written = [path for path, content in contents.items() if _write(folder / path, content)]
@@ -44,6 +50,20 @@ def init(folder: Path, names: Sequence[str]) -> None:
         fix = "To add a source, write its table into postern.toml"
         raise UserError("nothing was written: every file is there already", str(folder.absolute()), fix)
     _tell(folder, sources, written, left)
+
+
+def _check_folder(folder: Path) -> None:
+    """A preset in the folder's place would make a folder of that name, and Stripe's source in it."""
+    chosen = click.get_current_context().get_parameter_source("names") is not ParameterSource.DEFAULT
+    name = str(folder)
+    if name in preset_names() and not chosen:
+        fix = f"Type postern init --source {name}; for a folder of this name too: postern init {name} --source {name}"
+        raise UserError(f"{name} is a preset, and what stands here is the folder", "DIR", fix, exit_code=2)
+
+
+def _near(source: NewSource) -> str:
+    """The presets that may be meant by a name that is none."""
+    return "" if source.preset else " or ".join(near_presets(source.name))
 
 
 def _columns(names: Sequence[str], width: int) -> list[str]:
@@ -101,6 +121,4 @@ def _tell(folder: Path, sources: Sequence[NewSource], written: Sequence[str], le
 
 
 def _about_private(name: str) -> str:
-    near = " or ".join(near_presets(name))
-    meant = f" Did you mean {near}?" if near else ""
-    return f"{name} is no preset, so it is a private vendor: say in postern.toml how it signs.{meant}"
+    return f"{name} is no preset, so it is a private vendor: say in postern.toml how it signs"

@@ -31,6 +31,8 @@ class MadeUp:
     """Of the source's table in postern.toml."""
     secrets: Mapping[str, str]
     """What they refer to, by variable."""
+    is_public_key: bool = False
+    """What the vendor gives in the secret's place is its public key."""
 
 
 def made_up_keys(scheme: Scheme, keys: Mapping[str, Any], prefix: str) -> MadeUp:
@@ -43,7 +45,7 @@ def made_up_keys(scheme: Scheme, keys: Mapping[str, Any], prefix: str) -> MadeUp
     if "verify_token" in asked:
         variables[f"{prefix}_VERIFY_TOKEN"] = _letters()
         lines.append(f'verify_token = "env:{prefix}_VERIFY_TOKEN"  # tell the vendor: it shows it in its handshake')
-    return MadeUp(tuple(lines), variables)
+    return MadeUp(tuple(lines), variables, is_private_key and not isinstance(scheme, AsksVendor))
 
 
 def _about(scheme: Scheme, is_private_key: bool) -> str:

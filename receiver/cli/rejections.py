@@ -22,19 +22,24 @@ if TYPE_CHECKING:
     from receiver.store.reads import Kept, RejectionRow
 
 COLUMNS = ("rejection", "received", "source", "code", "difference", "bytes", "promotable", "cause")
+NOT_SIGNED_SO = "It was not signed as this source's preset or scheme says: see postern sources"
 NEXT = {
     "signature_mismatch": "Compare the fingerprints in postern sources with the vendor's secret; while it is rotated,"
-    " list both in secrets. Then type postern rejections reverify --source {source}",
+    " list both in secrets",
     "signature_missing": "It was not sent by this vendor, or not to this source's address: see postern sources",
-    "signature_malformed": "It was not signed as this source's preset or scheme says: see postern sources",
+    **dict.fromkeys(("signature_malformed", "id_missing", "timestamp_missing", "timestamp_malformed"), NOT_SIGNED_SO),
     "timestamp_stale": "Either the clock here is wrong (postern doctor), or it was sent again late by a stranger",
     "timestamp_future": "The clock here is behind (postern doctor), or the vendor's is ahead",
     "secret_offered": "If you have just set up this webhook at the vendor, put the secret that stands in this request"
     " into the source's secrets. If not, a stranger sent it: leave it alone",
     "handshake_refused": "Compare the source's verify_token with what you told the vendor",
     "handshake_malformed": "It was not sent by this vendor, or the vendor has changed its handshake",
+    "nonce_reused": "Its nonce came before, with another body: a stranger sent it. Leave it alone",
     "too_large": "If such a body is real, raise max_body_bytes of the source",
 }
+OTHERWISE = "No key changes this: put it right where it is sent, or on its way here (a proxy)"
+"""For whatever is wrong with the request itself."""
+REVERIFY = "Then type postern rejections reverify --source {source}"
 
 
 @click.group()
@@ -54,7 +59,7 @@ def list_(source: str | None, code: str | None, limit: int, as_json: bool) -> No
     """Refused requests, newest first."""
     from receiver.store import reads
 
-    settings = load_settings()
+    settings = load_settings(forgiving=True)
     hindrances = Hindrances(settings)
     with reading(settings) as session:
         found = [(kept.row, hindrances.of(kept)) for kept in reads.kept(session, source, limit, code)]
@@ -100,13 +105,18 @@ class Hindrances:
     def of(self, kept: "Kept") -> str | None:
         from receiver.reverify import hindrance
 
-        name = kept.row.source
-        if name not in self._sources:
-            self._sources[name] = self._described(name)
-        source = self._sources[name]
+        source = self.source(kept.row.source)
         return source.what if isinstance(source, UserError) else hindrance(kept, source)
 
+    def source(self, name: str) -> Source | UserError | None:
+        """As it is configured, or what is wrong with it; None where it is not."""
+        if name not in self._sources:
+            self._sources[name] = self._described(name)
+        return self._sources[name]
+
     def _described(self, name: str) -> Source | UserError | None:
+        if name not in self._settings.sources and self._settings.left_out:
+            return UserError(f"the configuration is not valid, and [sources.{name}] not known")
         try:
             return describe_source(name, self._settings) if name in self._settings.sources else None
         except UserError as error:
@@ -130,20 +140,36 @@ def show(rejection: str, raw: bool, as_json: bool) -> None:
         raise UserError("--raw prints bytes, and --json an object", fix="Type one of them", exit_code=2)
     from receiver.store import reads
 
-    settings = load_settings()
+    settings = load_settings(forgiving=True)
     with reading(settings) as session:
         found = reads.rejection(session, rejection)
     if found is None:
         what = f"there is no rejection {rejection!r}"
         raise UserError(what, fix="Only the newest are kept: type postern rejections list")
-    row = found.row
-    said = _object(row, None if raw else Hindrances(settings).of(found))
     if raw:
         click.echo(found.body, nl=False)
-    elif as_json:
+        return
+    row, hindrances = found.row, Hindrances(settings)
+    said = _object(row, hindrances.of(found))
+    if as_json:
         print_json(said | {"headers": header_pairs(found.headers)})
     else:
         shown = {"difference_s": difference(row), "promotable": "yes" if said["promotable"] else "no"}
         print_fields(said | shown, found.headers)
-        if row.code in NEXT:
-            click.echo(f"next\n  {NEXT[row.code].format(source=row.source)}")
+        click.echo(f"next\n  {_next(row, hindrances.source(row.source), promotable=said['promotable'])}")
+
+
+def _next(row: "RejectionRow", source: Source | UserError | None, *, promotable: bool) -> str:
+    """What can be done. That a mended key lets it pass is said only where it can."""
+    from receiver.reverify import REPAIRABLE, redelivery
+
+    text, then = NEXT.get(row.code, OTHERWISE), REVERIFY.format(source=row.source)
+    if row.code in REPAIRABLE and source is None:
+        return f"If its vendor is still wanted, add [sources.{row.source}] to postern.toml again. {then}"
+    if row.code in REPAIRABLE and isinstance(source, UserError):
+        return f"Put [sources.{row.source}] right: type postern config check. {then}"
+    if row.code == "too_large" and isinstance(source, Source):
+        return f"{text}; {redelivery(source)}"
+    if row.code == "signature_mismatch":
+        return f"{text}. {then if promotable else 'That is for those to come: this one cannot be promoted'}"
+    return text

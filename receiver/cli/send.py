@@ -94,9 +94,11 @@ def send(
             for _ in range(times):
                 out = outgoing(fixture, body, as_source, target, settings.public_url, new=new)
                 for sent in _post(client, out, store):
+                    if not as_json:
+                        _tell_answer(sent, wait=wait)
                     if look is not None and store is not None:
                         _follow(store, sent, look)
-                    ok &= _tell(sent, wait=wait, as_json=as_json)
+                    ok &= _tell_end(sent, wait=wait, as_json=as_json)
     return 0 if ok else 1
 
 
@@ -251,15 +253,20 @@ def _progress(row: "EventRow", told: str) -> str:
     return line
 
 
-def _tell(sent: Sent, *, wait: bool, as_json: bool) -> bool:
-    """One line; and where that is no success, what to do about it. Whether it was one."""
+def _tell_answer(sent: Sent, *, wait: bool) -> None:
+    """One line, at once: handlers may take their time."""
+    more = "  (stored before; --new makes it a new event)" if sent.status == "duplicate" else ""
+    waits = "  waiting for its handlers" if wait and sent.id else ""
+    answer = sent.code if sent.status == "refused" and sent.code else sent.status
+    click.echo(f"{sent.fixture}  {sent.http_status} {answer}  {one_line(sent.id or sent.detail)}{more}{waits}")
+
+
+def _tell_end(sent: Sent, *, wait: bool, as_json: bool) -> bool:
+    """What became of it; and where that is no success, what to do about it. Whether it was one."""
     if as_json:
         print_json(asdict(sent))
-    else:
-        final = f"  {sent.event_status}" if sent.event_status else ""
-        more = "  (stored before; --new makes it a new event)" if sent.status == "duplicate" else ""
-        answer = sent.code if sent.status == "refused" and sent.code else sent.status
-        click.echo(f"{sent.fixture}  {sent.http_status} {answer}  {one_line(sent.id or sent.detail)}{final}{more}")
+    elif sent.event_status:
+        click.echo(f"{one_line(sent.id or '')}  {sent.event_status}")
     trouble = _trouble(sent, wait=wait)
     if trouble:
         complain(trouble)

@@ -26,6 +26,8 @@ UNHANDLED = "postern events list --status unhandled --since 24h"
 
 @dataclass(frozen=True)
 class Overview:
+    left_out: tuple[str, ...]
+    """Of the configuration, for it is wrong."""
     sources: "list[Source]"
     """The configured ones, those that never had a delivery too."""
     refusals: dict[str, str]
@@ -50,7 +52,7 @@ class Overview:
 @json_option
 def status(as_json: bool) -> int:
     """One screen; exits 1 if anything needs a person."""
-    settings = load_settings()
+    settings = load_settings(forgiving=True)
     with reading(settings) as session:
         overview = look(session, settings, datetime.now(UTC))
     needed = list(needs(overview))
@@ -70,7 +72,10 @@ def look(session: "Session", settings: Settings, now: datetime) -> Overview:
     keys = list(key_usage(settings, reads.usage(session)))
     live = reads.processes(session)
     sources = [seen.get(name) or Source(name=name) for name in settings.sources]
+    if settings.left_out:  # some of them may be configured, who can tell
+        sources += [source for name, source in seen.items() if name not in settings.sources]
     return Overview(
+        settings.left_out,
         sources,
         {source.name: code for source in sources if (code := _our_refusal(session, source))},
         keys,
@@ -102,6 +107,8 @@ def _our_refusal(session: "Session", source: "Source") -> str | None:
 
 def needs(overview: Overview) -> Iterator[Advice]:
     """What needs a person, with the command to type."""
+    if overview.left_out:
+        yield Advice(f"the configuration is not valid: {', '.join(overview.left_out)}", "postern config check")
     if overview.ended_silently_at:
         ended = f"the last one ended without a word at {shown_time(overview.ended_silently_at)}"
         yield Advice(f"no receiver is alive: {ended}", SERVE)

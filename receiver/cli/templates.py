@@ -88,16 +88,21 @@ data = "body:data\""""
 
 def files(sources: Sequence[NewSource]) -> dict[str, str]:
     """Path and text of each file, the fixtures apart."""
-    secrets = {name: secret for source in sources for name, secret in source.keys.secrets.items()}
     return {
         "postern.toml": configuration(sources),
         "webhooks.py": _HANDLERS + "\n\n".join(map(_handler, sources)),
         "tests/test_webhooks.py": _TESTS + "\n\n".join(map(_test, sources)),
         "pytest.ini": _PYTEST,
-        ".env": _ENV + "".join(f"{name}={secret}\n" for name, secret in secrets.items()),
-        ".env.example": _ENV_EXAMPLE + "".join(f"{name}=\n" for name in secrets),
+        ".env": _ENV + "".join(map(_variables, sources)),
+        ".env.example": _ENV_EXAMPLE + "".join(_variables(source, empty=True) for source in sources),
         ".gitignore": _GITIGNORE,
     }
+
+
+def _variables(source: NewSource, *, empty: bool = False) -> str:
+    """The lines of `.env`."""
+    about = _PUBLIC_KEY.format(name=source.name) if source.keys.is_public_key else ""
+    return about + "".join(f"{name}={'' if empty else made_up}\n" for name, made_up in source.keys.secrets.items())
 
 
 def configuration(sources: Sequence[NewSource]) -> str:
@@ -176,6 +181,11 @@ testpaths = tests
 
 _ENV = """\
 # Secrets made up by `postern init`. For real traffic put the vendors' own in their place. Never commit this file.
+"""
+
+_PUBLIC_KEY = """\
+# {name}: made up as well, a private key to sign with. What goes here for real traffic is no secret: the public key
+# that the vendor shows you, of your application or your webhook.
 """
 
 _ENV_EXAMPLE = """\

@@ -23,7 +23,7 @@ from pydantic_core import to_json
 
 from receiver.errors import UserError
 from receiver.schemes import Key, Refused, Reply, Request
-from receiver.schemes.locator import Locator, bytes_of, compile_locator, text_of
+from receiver.schemes.locator import Locator, bytes_of, compile_locator, query_names, text_of
 
 METHODS: Final = ("GET", "HEAD", "OPTIONS", "POST")
 _KEYS: Final[Mapping[str, Any]] = {
@@ -124,6 +124,10 @@ class Handshakes:
         self.methods = frozenset(one.method for one in handshakes)
         self.used = frozenset(word for one in handshakes for word in one.words if word in _OF_THE_SOURCE)
         """The keys of the configuration that are read for them."""
+        secrets = [place for one in handshakes for place, wanted in one.require if "verify_token" in _words_in(wanted)]
+        self.credentials = frozenset(name.lower().encode() for place in secrets for name in place.header_names)
+        self.query_credentials = frozenset(name for place in secrets for name in query_names(place))
+        """The headers, in lower case, and the fields of the query in which the vendor shows a secret."""
 
     def greet(self, request: Request, keys: Sequence[Key], *, verified: bool) -> Reply | None:
         """The answer, if this is a handshake."""

@@ -7,8 +7,9 @@ What the value means (an id, a time, a signature) is for whoever asks.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Protocol
 
 from receiver.errors import UserError
@@ -217,6 +218,17 @@ def _pattern(segment: tuple[str | Locator, ...], source: Readable) -> str | None
         else:
             return None
     return pattern
+
+
+def query_names(place: Locator | str) -> Iterator[str]:
+    """The fields of the query that it reads."""
+    match place:
+        case Query(name):
+            yield name
+        case First(choices):
+            yield from chain.from_iterable(map(query_names, choices))
+        case Template(segments):
+            yield from chain.from_iterable(map(query_names, chain.from_iterable(segments)))
 
 
 def text_of(value: Any) -> str | None:

@@ -54,6 +54,8 @@ class Reader:
         self._where = where
         self._handshakes = compile_handshakes(keys, where)
         self.greets = self._handshakes.methods
+        self.credentials |= self._handshakes.credentials
+        self.query_credentials |= self._handshakes.query_credentials
         self.used |= self._handshakes.used | {*self.needs}
         self.lacks = tuple(name for name in self.needs if not keys.get(name))
         """Keys without which it accepts nothing."""

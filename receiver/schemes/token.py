@@ -7,14 +7,13 @@ import binascii
 import hmac
 from base64 import b64decode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain
 from typing import Any, Final
 
 from pydantic_core import to_json
 
 from receiver.errors import UserError
 from receiver.schemes import Key, Refused, Request, Signed, Verified, mismatch
-from receiver.schemes.locator import Body, First, Locator, Query, Readable, Template, bytes_of, compile_locator, put
+from receiver.schemes.locator import Body, First, Locator, Query, Readable, bytes_of, compile_locator, put, query_names
 from receiver.schemes.reader import Reader
 from receiver.schemes.secret import make_key
 
@@ -27,8 +26,8 @@ class Token(Reader):
         if "signature" not in keys:
             raise UserError("the scheme token needs a signature", where, 'set signature = "header:NAME"')
         self._token = compile_locator(keys["signature"], f"{where} signature")
-        self.credentials = frozenset(name.lower().encode() for name in self._token.header_names)
-        self.query_credentials = frozenset(_query_names(self._token))
+        self.credentials |= frozenset(name.lower().encode() for name in self._token.header_names)
+        self.query_credentials |= frozenset(query_names(self._token))
         self.used |= {"signature"}
 
     def key(self, reference: str, secret: bytes, where: str) -> Key:
@@ -80,16 +79,6 @@ class Token(Reader):
 
 def _first(place: Locator) -> Locator:
     return place.choices[0] if isinstance(place, First) else place
-
-
-def _query_names(place: Locator | str) -> Iterator[str]:
-    match place:
-        case Query(name):
-            yield name
-        case First(choices):
-            yield from chain.from_iterable(map(_query_names, choices))
-        case Template(segments):
-            yield from chain.from_iterable(map(_query_names, chain.from_iterable(segments)))
 
 
 def _forms(sent: bytes) -> Iterator[bytes]:

@@ -18,8 +18,11 @@ END_S: Final = 1.0  # a disk that stands still must not keep the writer
 
 
 class Checkpoints:
-    def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
+    """Of one writer's connection; `connect` opens another one, on the thread and when it is first needed."""
+
+    def __init__(self, connect: Callable[[], sqlite3.Connection], *, end_s: float = END_S) -> None:
         self._connect = connect
+        self._end_s = end_s
         self._due = threading.Event()
         self._ended = False
         self._log_is_long = False
@@ -40,7 +43,7 @@ class Checkpoints:
     def end(self) -> None:
         self._ended = True
         self._due.set()
-        self._thread.join(END_S)
+        self._thread.join(self._end_s)
 
     def _work(self) -> None:
         connection = None
@@ -49,12 +52,15 @@ class Checkpoints:
                 connection = connection or self._connect()
                 [(_, pages, _)] = connection.execute(CHECKPOINT).fetchall()
                 self._log_is_long = pages >= LOG_PAGES
+                if self._log_is_long:
+                    self._due.clear()  # first the writer's bit: while the thread is at it, the writer cannot be
             except sqlite3.Error:
-                continue  # a full or broken disk: the writer finds out, and says so
+                pass  # a full or broken disk: the writer finds out, and says so
         if connection is not None:
             connection.close()
 
     def _wait(self) -> bool:
-        self._due.wait()
+        if not self._ended:
+            self._due.wait()
         self._due.clear()
         return not self._ended

@@ -7,6 +7,7 @@ one: a replica that took over, a backup.
 
 from typing import Final, NamedTuple
 
+from receiver.store import intake
 from receiver.store.intake import Arrival, Recorded
 
 KEPT: Final = 4096  # events at least, and twice as many at most
@@ -20,13 +21,13 @@ class _First(NamedTuple):
 
 
 class Recent:
-    """Asked and told on one thread."""
+    """Told on the writer's thread, in the order of commits and outages; asked on any."""
 
     def __init__(self) -> None:
         self.forget()
 
     def forget(self) -> None:
-        self._newer: dict[tuple[str, str], _First] = {}
+        self._newer: dict[bytes, _First] = {}
         self._older = self._newer
 
     def add(self, arrival: Arrival, recorded: list[Recorded]) -> None:
@@ -34,14 +35,14 @@ class Recent:
             return
         if len(self._newer) >= KEPT:
             self._older, self._newer = self._newer, {}
-        key = arrival.source, arrival.events[0].external_id
+        key = intake.digest(arrival.source, arrival.events[0].external_id)
         self._newer[key] = _First(recorded[0].id, arrival.sha256, arrival.received_us)
 
     def find(self, arrival: Arrival) -> list[Recorded] | None:
         """What the store would say of a copy with the same bytes; None where only the store can tell."""
         if not _is_one_event(arrival):
             return None
-        key = arrival.source, arrival.events[0].external_id
+        key = intake.digest(arrival.source, arrival.events[0].external_id)
         first = self._newer.get(key) or self._older.get(key)
         if first is None or first.sha256 != arrival.sha256:
             return None

@@ -46,8 +46,8 @@ def check(database: Database, migrations: Migrations = SHIPPED) -> None:
     found = database.revision()
     _check_not_moved(found, database)
     if found is None:
-        serve = "Start `postern serve` once, or run" if database.made_by_serve else "Run"
-        raise UserError("there is no store yet", database.shown, f"{serve} `postern db upgrade`.")
+        serve = "Type postern serve in another terminal: it makes one. Or type" if database.made_by_serve else "Type"
+        raise UserError("there is no store yet", database.shown, f"{serve} postern db upgrade")
     if found != migrations.newest() and migrations.knows(found):
         raise UserError(f"the store has the older schema {found}", database.shown, "Run `postern db upgrade`.")
 

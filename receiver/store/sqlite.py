@@ -154,8 +154,9 @@ class SqliteConnection:
     def _open(self) -> sqlite3.Connection:
         now = time.monotonic()
         if self._connection is None:
-            self._connection = connect(self._path, durable=self._durable)
+            connection = connect(self._path, durable=self._durable)
             self._checkpoints = Checkpoints(partial(connect, self._path, durable=self._durable))
+            self._connection = connection
             self._file = self._find()
             self._looked_at = now
         elif now - self._looked_at >= self._look_s:

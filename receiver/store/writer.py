@@ -7,6 +7,7 @@ into the next one, arrivals first. A 2xx is answered only after `commit()` retur
 import asyncio
 import contextlib
 import logging
+import math
 import random
 import threading
 import time
@@ -29,6 +30,7 @@ GATHERED = 128  # writes that one event loop brings: with as many, it waits for 
 CLOSED = "the store is closed"
 CONFLICTS = 3  # with other processes' transactions, before it is an outage
 CONFLICT_PAUSE_S = 0.05
+SURE_S = 0.1  # after a commit; later the store may be another one, and must be asked even about what is remembered
 WAITING_LIMIT = 4096  # arrivals, and
 WAITING_BYTES = 128 << 20  # of them: beyond it they are answered 503, so that memory is bounded where the disk hangs
 
@@ -87,14 +89,18 @@ def _each(tx: Transaction, ops: list[Callable[[Transaction], Any]]) -> list[Any]
 
 
 class Writer:
-    def __init__(self, connection: Connection, on_work: Callable[[], None]) -> None:
+    def __init__(
+        self, connection: Connection, on_work: Callable[[], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._connection = connection
         self._on_work = on_work
+        self._clock = clock
         self._queue: SimpleQueue[list[Pending] | None] = SimpleQueue()
         self._gathering: dict[asyncio.AbstractEventLoop, list[Pending]] = {}
         self._arrivals = 0
         self._arrivals_bytes = 0
         self._recent = Recent()
+        self._committed_at = -math.inf
         self._closed = False
         self._hush = Hush()
         self._thread = threading.Thread(target=self._loop, name="store-writer", daemon=True)
@@ -110,7 +116,7 @@ class Writer:
 
     def record_for(self, waiter: Waiter, arrival: Arrival) -> None:
         """The same, and `waiter` is told, on this event loop: for who has no need of a future, which costs a turn."""
-        if (known := self._recent.find(arrival)) is not None:
+        if self._clock() - self._committed_at < SURE_S and (known := self._recent.find(arrival)) is not None:
             waiter.set_result(known)
             return
         if self._arrivals >= WAITING_LIMIT or self._arrivals_bytes > WAITING_BYTES:
@@ -137,7 +143,8 @@ class Writer:
     def _hand_over(self, loop: asyncio.AbstractEventLoop, before: int) -> None:
         """Give the thread all that one turn of the loop brought: waking it for each write would make small commits.
 
-        Where commits take the loop's own processor time, it is all that comes without a pause.
+        Where commits take this process's own processor time, wait while each turn brings more. `before`: how many
+        there were a turn ago.
         """
         gathering = self._gathering[loop]
         if self._connection.works_here and before < len(gathering) < GATHERED:
@@ -156,10 +163,6 @@ class Writer:
             if pending.do is intake.add:
                 self._arrivals -= 1
                 self._arrivals_bytes -= len(pending.item.body)
-                if pending.error is None and pending.value is not None:
-                    self._recent.add(pending.item, pending.value)
-            if isinstance(pending.error, Unavailable):
-                self._recent.forget()
             pending.settle()
 
     def write_from_thread(self, op: Op) -> Any:
@@ -202,10 +205,14 @@ class Writer:
         """Whether it brought work. `failed`: how often the same has failed before."""
         try:
             tx = self._connection.begin()
-            _apply(tx, batch)
+            kinds = _kinds(batch)
+            _apply(tx, kinds)
             self._connection.commit()
         except Exception as error:
             return self._after(error, batch, failed)
+        self._committed_at = self._clock()
+        for pending in kinds.get(intake.add, ()):
+            self._recent.add(pending.item, pending.value)
         return tx.brought_work
 
     def _after(self, error: Exception, batch: list[Pending], failed: int) -> bool:
@@ -230,6 +237,7 @@ class Writer:
         return False
 
     def _out_of_order(self, batch: list[Pending], error: Exception) -> None:
+        self._recent.forget()
         self._connection.close()  # opened again at the next write
         if count := self._hush.speak("outage"):
             log.error("the store cannot be written: %s", error, extra={"count": count, "next": "postern doctor"})
@@ -249,8 +257,8 @@ class Writer:
                     loop.call_soon_threadsafe(self._settle, settled)
 
 
-def _apply(tx: Transaction, batch: Iterable[Pending]) -> None:
-    for do, pendings in _kinds(batch).items():
+def _apply(tx: Transaction, kinds: dict[Any, list[Pending]]) -> None:
+    for do, pendings in kinds.items():
         for pending, outcome in zip(pendings, do(tx, [pending.item for pending in pendings]), strict=True):
             pending.value = outcome
 

@@ -30,6 +30,10 @@ class Asked:
         return [value for one, value in self.headers if one == name]
 
     @property
+    def is_delivery(self) -> bool:
+        return self.target.startswith(b"/webhooks/")
+
+    @property
     def closes(self) -> bool:
         """Whether it says that nothing follows: what does may cost it its answer."""
         said = b",".join(self.all(b"connection")).lower()
@@ -68,7 +72,9 @@ def _next(stream: bytes) -> tuple[Asked | None, bytes]:
     start = _match(START, first)
     headers = [(match[1].lower(), match[2]) for match in (_match(HEADER, line) for line in lines)]
     asked = Asked(start[1], start[2], headers, start[3])
-    if len(asked.all(b"host")) != 1:
+    hosts = len(asked.all(b"host"))
+    is_old_probe = asked.version == b"0" and not asked.is_delivery and not hosts
+    if hosts != 1 and not is_old_probe:
         raise NotHttp
     asked.body, asked.whole, rest = _body(asked, rest)
     return asked, rest

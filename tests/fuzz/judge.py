@@ -76,7 +76,7 @@ def _unfit(answer: Answered) -> Iterator[str]:
 
 
 def _unsigned(answer: Answered, asked: Asked | None, look_up: LookUp) -> Iterator[str]:
-    is_page = asked is not None and not asked.target.startswith(b"/webhooks/")
+    is_page = asked is not None and not asked.is_delivery
     if answer.status != 200 or is_page:
         return
     allowed = accepted(asked, AT) if asked and asked.whole else None

@@ -93,7 +93,7 @@ def test_a_body_that_its_signature_does_not_cover_may_be_another_by_now(preset: 
     request = next(one for one in known["requests"] if one["verdict"] == "accepted")
     why_not = hindrance(kept(preset, request), source_of(preset, known["source"]))
     assert why_not is not None
-    assert why_not.startswith("its signature does not cover the body: have it sent again: ")
+    assert why_not.startswith("its signature does not cover the body; redelivery: ")
 
 
 @pytest.mark.parametrize("raw", [[], [(b"a", b"")], [(b"a", b": b: "), (b"b", b"1"), (b"a", b"\xff")]])

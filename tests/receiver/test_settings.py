@@ -372,6 +372,51 @@ def test_these_are_no_names_of_sources(fail: Fail, name: str) -> None:
     assert "a source's name is up to 64 of" in fail(f'[sources."{name}"]')
 
 
+SOUND = """[store]
+url = "sqlite:////data/shop.db"
+[queue]
+url = "redis://localhost/0"
+[sources.shop]
+preset = "stripe"
+"""
+
+
+@pytest.mark.parametrize(
+    ("wrong", "left_out"),
+    [
+        ('[sources.mail]\npresett = "x"\n', "[sources.mail]"),
+        ('[sources.Mail]\npreset = "x"\n', "[sources.Mail]"),
+        ("[sources]\nmail = 1\n", "[sources.mail]"),
+        ('[apis.ledger]\nbase_url = "x"\nauth = {type = "odd"}\n', "[apis.ledger]"),
+        ("[server]\nport = 0.5\nprt = 1\n", "[server]"),
+        ("[serve]\nport = 1\n", "[serve]"),
+    ],
+)
+def test_who_wants_the_store_alone_goes_on_without_what_is_wrong_elsewhere(
+    folder: Path, wrong: str, left_out: str
+) -> None:
+    (folder / "postern.toml").write_text(SOUND + wrong)
+    with pytest.raises(UserError) as caught:
+        load(environ={})
+    settings = load(environ={}, forgiving=True)
+    assert settings.left_out == (left_out,)
+    assert settings.warnings == (f"{caught.value}\n  Left out for now: {left_out}",)
+    assert (settings.store.url, settings.queue.has_broker) == ("sqlite:////data/shop.db", True)
+    assert (tuple(settings.sources), settings.apis, settings.server.port) == (("shop",), {}, 8000)
+
+
+@pytest.mark.parametrize("wrong", ['[store]\nulr = "x"\n', '[stroe]\nurl = "x"\n', "[store\n"])
+def test_a_store_that_is_not_known_for_sure_is_an_error_to_everybody(folder: Path, wrong: str) -> None:
+    (folder / "postern.toml").write_text(wrong)
+    with pytest.raises(UserError):
+        load(environ={}, forgiving=True)
+
+
+def test_a_wrong_variable_is_left_out_with_its_table(folder: Path) -> None:
+    settings = load(environ={"POSTERN_WORKER__LEASE_S": "soon"}, forgiving=True)
+    assert (settings.left_out, settings.worker.lease_s) == (("[worker]",), 30)
+
+
 def test_a_syntax_error_is_told_with_its_line(fail: Fail) -> None:
     assert fail("[server]\nport 80") == ("postern.toml:2: not valid TOML: Expected '=' after a key in a key/value pair")
     assert fail("[server]\nport = [80,\n").startswith("postern.toml:2: not valid TOML: ")

@@ -7,7 +7,6 @@ from typing import Any
 from receiver.schemes.presets import preset, preset_names
 
 PAGE = Path(__file__).parents[2] / "docs" / "vendors.md"
-_LONGEST_PLACE = 48
 _SCHEMES_OF_MANY = ("hmac", "token", "ed25519", "ecdsa", "jwt")
 _INTRODUCTION = """\
 # Vendors
@@ -17,7 +16,8 @@ vendor's own documentation. [reference.md](reference.md) says what a preset's ke
 
 * *covers*: what a signature protects. What it does not cover, somebody who has seen one request can change or send
   again; an event's id that is not covered protects against the vendor's own repetitions only.
-* *id*: what tells one event from another. Where there is none, equal bytes are one event for so long as is said.
+* *id*: what tells one event from another, the first of them that is there. Where there is none, equal bytes are one
+  event for so long as is said.
 * *time*: how far a signed time may be from our clock, into the past and into the future alike.
 * *proven by*: what signed the requests in `tests/vendors/vectors`, which are verified in every run of the tests, beside
   forgeries of them. *Both ways*: the vendor's library also verified what Postern signs. `make vectors` makes them anew.
@@ -55,8 +55,7 @@ def _id(keys: Mapping[str, Any]) -> str:
         window_s = keys.get("dedupe_window_s")
         return f"none: for {window_s // 60} min" if window_s else "none: for 72 h"
     places = [keys["id"]] if isinstance(keys["id"], str) else keys["id"]
-    first = places[0] if len(places[0]) <= _LONGEST_PLACE else f"{places[0][:_LONGEST_PLACE]}…"
-    return f"`{first}`" if len(places) == 1 else f"`{first}`, or another"
+    return ", else ".join(f"`{place}`" for place in places)
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:

@@ -323,6 +323,14 @@ def test_meta_without_the_word_is_refused(receiver: Inside, query: str) -> None:
     assert (answer.status, answer.code) == (403, "handshake_refused")
 
 
+@pytest.mark.parametrize("refused", ["hub.mode=unsubscribe&hub.challenge=1", "hub.mode=subscribe"])
+def test_the_word_is_not_kept_with_what_was_refused(receiver: Inside, refused: str) -> None:
+    get(receiver.port, f"/webhooks/meta?{refused}&hub.verify%5Ftoken=meaty%20ham%2Fhock&last=1")
+    receiver.store.flush()
+    [row] = rows(receiver.file, "SELECT target FROM rejection WHERE source = 'meta' ORDER BY id DESC LIMIT 1")
+    assert row == (f"/webhooks/meta?{refused}&hub.verify%5Ftoken=[not kept]&last=1",)
+
+
 def test_a_source_that_has_no_word_knows_none(receiver: Inside) -> None:
     for word in ("", "None", "%7Bverify_token%7D"):
         answer = get(receiver.port, f"/webhooks/forgetful?hub.mode=subscribe&{CHALLENGE}&hub.verify_token={word}")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.receiver.cli.conftest import Ended
+from tests.receiver.cli.conftest import Ended, postern
 
 Typed = Callable[..., Ended]
 CONFIG = """
@@ -28,6 +28,8 @@ auth = {type = "basic", username = "me", password = "env:LEDGER"}
 timeout_s = 2.5
 """
 
+SET = {"ADMIN": "x", "GITHUB": "x"}
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
@@ -36,7 +38,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_it_prints_what_counts_with_secrets_as_references(folder: Path, typed: Typed) -> None:
-    ended = typed(folder, "config", "check", environ={"POSTERN_SERVER__PORT": "8123"})
+    ended = typed(folder, "config", "check", environ=SET | {"POSTERN_SERVER__PORT": "8123"})
     assert ended.code == 0
     assert ended.out == (
         f"# {folder}/postern.toml\n"
@@ -79,18 +81,52 @@ def test_it_prints_what_counts_with_secrets_as_references(folder: Path, typed: T
     assert "hidden" not in ended.out + ended.err
 
 
-def test_keys_without_effect_and_missing_secrets_are_warnings(folder: Path, typed: Typed) -> None:
-    ended = typed(folder, "config", "check", environ={"GITHUB": "x", "POSTERN_SERVER__PROT": "1"})
-    hint = f"or write {{0}}=… into {folder}/.env\n"
+def test_keys_without_effect_and_missing_secrets_of_apis_are_warnings(folder: Path, typed: Typed) -> None:
+    ended = typed(folder, "config", "check", environ=SET | {"POSTERN_SERVER__PROT": "1"})
     assert ended.code == 0
     assert ended.err == (
         "postern: POSTERN_SERVER__PROT: unknown variable, ignored; did you mean POSTERN_SERVER__PORT?\n"
         "postern: [sources.github] tolerance_s changes nothing: this source's scheme does not use it\n"
         "postern: [sources.a.b] has no secret, so it accepts nothing\n"
-        f"postern: the variable ADMIN is not set\n  at admin_token\n  Type export ADMIN=… {hint.format('ADMIN')}"
         "postern: the variable LEDGER is not set\n  at [apis.ledger] auth.password\n"
-        f"  Type export LEDGER=… {hint.format('LEDGER')}"
+        f"  Type export LEDGER=… or write LEDGER=… into {folder}/.env\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ('[sources.a]\npreset = "github"\nsecrets = ["env:UNSET"]\n',
+         ["postern: the variable UNSET is not set", "  at [sources.a] secrets[0]"]),
+        ('[sources.a]\npreset = "discord"\npublic_keys = ["literal:nohex"]\n',
+         ["postern: literal:… is not a key", "  at [sources.a] public_keys[0]",
+          "  write an Ed25519 key in hex (64 digits), in base64, in PEM or as a JWK"]),
+        ('[sources.a]\npreset = "meta"\nsecrets = ["literal:x"]\nverify_token = "env:UNSET"\n',
+         ["postern: the variable UNSET is not set", "  at [sources.a] verify_token"]),
+        ('admin_token = "env:UNSET"\n', ["postern: the variable UNSET is not set", "  at admin_token"]),
+    ],
+)  # fmt: skip
+def test_a_secret_or_a_key_that_stops_serve_is_an_error(
+    tmp_path: Path, typed: Typed, config: str, said: list[str]
+) -> None:
+    (tmp_path / "postern.toml").write_text(config)
+    ended = typed(tmp_path, "config", "check")
+    assert (ended.code, ended.out, ended.err.splitlines()[: len(said)]) == (1, "", said)
+    assert ended.err.count("\n") == 3
+
+
+def test_serve_says_the_same_of_a_key_that_is_none(tmp_path: Path, typed: Typed) -> None:
+    (tmp_path / "postern.toml").write_text('[sources.a]\npreset = "discord"\npublic_keys = ["literal:nohex"]\n')
+    served = postern(tmp_path, "serve", "--port", "0")
+    assert (served.returncode, served.stderr) == (1, typed(tmp_path, "config", "check").err)
+
+
+def test_each_source_that_stops_serve_is_told(tmp_path: Path, typed: Typed) -> None:
+    wrong = '[sources.{0}]\npreset = "github"\nsecrets = ["env:{0}"]\n'
+    (tmp_path / "postern.toml").write_text(wrong.format("a") + wrong.format("b"))
+    ended = typed(tmp_path, "config", "check", "--json")
+    assert (ended.code, ended.out) == (1, "")
+    assert [name for name in "ab" if f"the variable {name} is not set\n" in ended.err] == ["a", "b"]
 
 
 def test_a_source_that_accepts_nothing_says_what_it_lacks(tmp_path: Path, typed: Typed) -> None:

@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from receiver.cli.checks import _reason
+from receiver.store import processes
 from tests.receiver.cli.conftest import Ended, Serving
 from tests.support.servers import free_port
 from tests.support.services import new_redis
@@ -238,6 +239,14 @@ def test_a_receiver_that_does_not_answer_fails(folder: Path, port: int, shop: St
     [(state, text, fix)] = found(typed, folder)["receiver"]
     assert (state, fix) == ("fail", "Restart postern serve")
     assert text == f"process {os.getpid()} on {gethostname()} does not answer at http://127.0.0.1:{port}: ConnectError"
+
+
+def test_a_receiver_that_could_not_read_its_new_configuration_fails(folder: Path, shop: Stored, typed: Typed) -> None:
+    number = shop.receiver("http://127.0.0.1:1")
+    shop.store.write_from_thread(lambda tx: processes.troubled(tx, number, "stripe had keys and now has none"))
+    _, (state, text, fix) = found(typed, folder)["receiver"]
+    assert (state, fix) == ("fail", f"Mend it, and type kill -HUP {os.getpid()} there")
+    assert text.endswith("goes on with its old configuration: stripe had keys and now has none")
 
 
 def test_a_worker_with_trouble_fails_and_names_it(folder: Path, shop: Stored, typed: Typed) -> None:

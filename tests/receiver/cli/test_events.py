@@ -97,6 +97,20 @@ def test_without_a_store_it_says_how_to_get_one(tmp_path: Path, typed: Typed) ->
     assert ended.err.startswith(f"postern: there is no store yet\n  at {tmp_path}/postern.db\n")
 
 
+@pytest.mark.parametrize("command", ["list", "show shop:evt_1", "explain shop:evt_1"])
+def test_a_configuration_that_is_wrong_elsewhere_is_a_warning(
+    tmp_path: Path, shop: Stored, typed: Typed, command: str
+) -> None:
+    shop.arrive("evt_1")
+    before = typed(tmp_path, "events", *command.split())
+    (tmp_path / "postern.toml").write_text("[server]\nprt = 1\n")
+    ended = typed(tmp_path, "events", *command.split())
+    assert (ended.code, ended.out) == (0, before.out)
+    assert ended.err == (
+        "postern: postern.toml:2: unknown key 'prt' in [server]\n  Did you mean 'port'?\n  Left out for now: [server]\n"
+    )
+
+
 # ── show ──
 
 

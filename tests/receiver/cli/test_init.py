@@ -6,10 +6,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pydantic import BaseModel, ValidationError
 
 from receiver.cli.config import without_effect
+from receiver.cli.templates import new_source
 from receiver.schemes.presets import preset_names
 from receiver.settings import load
 from receiver.sources import build_sources
@@ -104,11 +107,24 @@ def test_a_handler_reads_what_tells_something_of_the_fixtures_data(tmp_path: Pat
     code = (tmp_path / "webhooks.py").read_text()
     assert (
         "class RazorpayPaymentCapturedPaymentEntity(BaseModel):\n"
-        "    id: str\n    amount: int\n    currency: str\n    email: str\n"
+        "    id: str\n    amount: int\n    currency: str\n    email: str | None = None\n"
     ) in code
     assert "event: Event[RazorpayPaymentCaptured], ctx" in code
     assert '@on("gocardless", "payments.confirmed", "mandates.active")\n' in code  # a batch of two
     assert "event: Event[str], ctx" in code  # of Dropbox the accounts are all there is
+
+
+def test_a_handler_takes_what_lacks_a_text_that_somebody_may_write() -> None:
+    """A photo is a message without a text; but it has an id, as every message does."""
+    shape = new_source("telegram").example.shape("Message")
+    names: dict[str, Any] = {"BaseModel": BaseModel}
+    exec("\n".join(shape.classes), names)
+    message = names["Message"]
+    photo = message.model_validate({"message_id": 1365, "date": 1759999995, "photo": []})
+    assert (photo.message_id, photo.text) == (1365, None)
+    assert message.model_validate({"message_id": 1, "date": 1, "text": "hello"}).text == "hello"
+    with pytest.raises(ValidationError):
+        message.model_validate({"date": 1759999995, "text": "hello"})
 
 
 def test_help_lists_the_presets(tmp_path: Path, typed: Typed) -> None:
@@ -160,12 +176,42 @@ def test_a_fixture_whose_type_no_file_may_be_called_by_has_a_name_that_one_may(t
 
 
 def test_a_name_that_is_no_preset_is_a_private_vendor_and_says_so(tmp_path: Path, typed: Typed) -> None:
-    ended = typed(tmp_path, "init", "--source", "strpe")
-    assert (
-        "strpe is no preset, so it is a private vendor: say in postern.toml how it signs. Did you mean stripe?\n"
-        in ended.out
-    )
+    ended = typed(tmp_path, "init", "--source", "strpe", "--yes")
+    assert "strpe is no preset, so it is a private vendor: say in postern.toml how it signs\n" in ended.out
     assert load(tmp_path / "postern.toml", {}).sources["strpe"].signature == "header:X-Strpe-Signature"
+
+
+def test_a_name_that_is_nearly_a_preset_is_asked_about_before_anything_is_written(tmp_path: Path, typed: Typed) -> None:
+    ended = typed(tmp_path, "init", "shop", "--source", "stripe", "--source", "gitub")
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err == (
+        "postern: gitub is no preset (did you mean github?): is it a private vendor? Nobody is here to answer.\n"
+        "  Add --yes to do it\n"
+    )
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_preset_in_the_folder_s_place_writes_nothing(tmp_path: Path, typed: Typed) -> None:
+    ended = typed(tmp_path, "init", "github")
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.startswith("postern: github is a preset, and what stands here is the folder\n  at DIR\n")
+    assert os.listdir(tmp_path) == []
+    assert typed(tmp_path, "init", "github", "--source", "github").code == 0
+    assert list(load(tmp_path / "github" / "postern.toml", {}).sources) == ["github"]
+
+
+def test_a_public_key_in_the_secret_s_place_is_told(tmp_path: Path, typed: Typed) -> None:
+    typed(tmp_path, "init", ".", "--source", "github", "--source", "discord")
+    for file in (".env", ".env.example"):
+        _, github, *about, discord = (tmp_path / file).read_text().splitlines()
+        assert (github.partition("=")[0], discord.partition("=")[0]) == (
+            "GITHUB_WEBHOOK_SECRET", "DISCORD_WEBHOOK_SECRET",
+        )  # fmt: skip
+        assert "no secret: the public key" in " ".join(about)
+        assert "of your application" in " ".join(about)
+    text = (tmp_path / ".env").read_text()
+    (tmp_path / ".env").write_text(text.replace(secrets_in(tmp_path)["DISCORD_WEBHOOK_SECRET"], "5e" * 32))
+    assert build_sources(load(tmp_path / "postern.toml", {}))["discord"].keys  # it may really stand there
 
 
 @pytest.mark.parametrize("name", ["3d-printer.eu", "class", "a.b"])

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,7 @@ signature = "header:Authorization"
 secrets = ["env:NOT_THERE"]
 redeliver = "press Resend"
 """
-TOO_LONG = "only 4 of its 70000 bytes are kept: have it sent again: press Resend"
+TOO_LONG = "only 4 of its 70000 bytes are kept; redelivery: press Resend"
 
 
 @pytest.fixture
@@ -106,16 +107,62 @@ def test_a_list_says_what_cannot_be_promoted_and_why(tmp_path: Path, shop: Store
     rows = typed(tmp_path, "rejections", "list", "--json").rows
     assert [(row["promotable"], row["why_not"]) for row in rows] == [
         (True, None),
-        (False, "its authorization header, which proves who sent it, is a credential and not kept: "
-                "have it sent again: press Resend"),
+        (False, "its authorization header, which proves who sent it, is a credential and not kept; "
+                "redelivery: press Resend"),
         (False, TOO_LONG),
-        (False, "an older version kept it, without its address: have it sent again: press Resend"),
+        (False, "an older version kept it, without its address; redelivery: press Resend"),
         (False, "its source is not configured any more"),
         (False, "it was refused as too_large, which no key changes"),
     ]  # fmt: skip
     notes = typed(tmp_path, "rejections", "list").out.partition("\nnot promotable\n")[2]
     assert f"  {rows[2]['id']}\n    {TOO_LONG}\n" in notes
     assert rows[5]["id"] not in notes  # its cause says it
+
+
+MISMATCH = (
+    "Compare the fingerprints in postern sources with the vendor's secret; while it is rotated, list both in secrets. "
+)
+THEN = "Then type postern rejections reverify --source "
+
+
+@pytest.mark.parametrize(
+    ("refused", "said"),
+    [
+        ({}, f"{MISMATCH}{THEN}shop"),
+        ({"size_bytes": 70000, "body": b"kept"}, f"{MISMATCH}That is for those to come: this one cannot be promoted"),
+        ({"source": "gone"}, f"If its vendor is still wanted, add [sources.gone] to postern.toml again. {THEN}gone"),
+        ({"source": "odd"}, f"Put [sources.odd] right: type postern config check. {THEN}odd"),
+        ({"code": "too_large"}, "If such a body is real, raise max_body_bytes of the source; redelivery: press Resend"),
+        ({"code": "id_missing"}, "It was not signed as this source's preset or scheme says: see postern sources"),
+        ({"code": "bad_host"}, "No key changes this: put it right where it is sent, or on its way here (a proxy)"),
+    ],
+)
+def test_what_can_really_be_done_comes_next(
+    tmp_path: Path, shop: Stored, typed: Typed, refused: dict[str, Any], said: str
+) -> None:
+    (tmp_path / "postern.toml").write_text(f'{SHOP}[sources.odd]\npreset = "odd"\n')
+    shop.refuse(**{"code": "signature_mismatch"} | refused)
+    ended = typed(tmp_path, "rejections", "show", *ids(typed, tmp_path))
+    assert ended.out.partition("next\n  ")[2] == f"{said}\n"
+
+
+def test_a_vendor_that_sends_nothing_again_is_quoted_as_such(tmp_path: Path, shop: Stored, typed: Typed) -> None:
+    (tmp_path / "postern.toml").write_text('[sources.line]\npreset = "line"\n')
+    shop.refuse(source="line", size_bytes=70000, body=b"kept")
+    [row] = typed(tmp_path, "rejections", "list", "--json").rows
+    assert row["why_not"] == "only 4 of its 70000 bytes are kept; redelivery: there is no way"
+
+
+def test_of_a_broken_configuration_it_says_so_and_goes_on(tmp_path: Path, shop: Stored, typed: Typed) -> None:
+    shop.refuse(source="mail")
+    (tmp_path / "postern.toml").write_text(f'{SHOP}[sources.mail]\npresett = "github"\n')
+    ended = typed(tmp_path, "rejections", "list", "--json")
+    said = "postern.toml:8: unknown key 'presett' in [sources.mail]\n  Did you mean 'preset'?"
+    assert (ended.code, ended.err) == (0, f"postern: {said}\n  Left out for now: [sources.mail]\n")
+    [row] = ended.rows
+    assert row["why_not"] == "the configuration is not valid, and [sources.mail] not known"
+    assert typed(tmp_path, "rejections", "show", row["id"]).code == 0
+    assert typed(tmp_path, "rejections", "reverify", "--source", "shop").err == f"postern: {said}\n"  # needs them
 
 
 def test_raw_prints_the_bytes_that_were_kept(tmp_path: Path, shop: Stored, typed: Typed) -> None:

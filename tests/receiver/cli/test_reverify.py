@@ -195,12 +195,12 @@ def test_method_address_headers_and_bytes_are_verified_as_they_came(tmp_path: Pa
         (STRIPE, {"code": "too_large", "size_bytes": 1 << 21}, "it was refused as too_large, which no key changes"),
         (STRIPE, {"code": "handshake_refused"}, "it was refused as handshake_refused, which no key changes"),
         (STRIPE, {"code": "nonce_reused"}, "it was refused as nonce_reused, which no key changes"),
-        (STRIPE, {"size_bytes": 70000}, "only 2 of its 70000 bytes are kept: have it sent again: Dashboard, "),
+        (STRIPE, {"size_bytes": 70000}, "only 2 of its 70000 bytes are kept; redelivery: Dashboard, "),
         (TOKEN, {"source": "shop", "headers": NOT_KEPT},
-         "its authorization header, which proves who sent it, is a credential and not kept: "
-         "have its vendor send it again, see https://shop.example/docs"),
+         "its authorization header, which proves who sent it, is a credential and not kept; "
+         "redelivery: have its vendor send it again, see https://shop.example/docs"),
         (AZURE, {"source": "azure", "target": "/webhooks/azure?a=1&code=[not kept]"},
-         "its code in the query, which proves who sent it, is a credential and not kept: "),
+         "its code in the query, which proves who sent it, is a credential and not kept; "),
         (STRIPE, {"headers": NOT_KEPT}, "signature_missing: there is no signature in Stripe-Signature"),
     ],
 )  # fmt: skip

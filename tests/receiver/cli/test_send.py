@@ -211,7 +211,18 @@ def test_when_none_lives_it_takes_the_configured_address(project: Path, typed: T
 def test_the_handlers_of_a_new_project_finish(name: str, send: Callable[..., Ended]) -> None:
     ended = send(name, "--new", "--wait")
     assert (ended.code, ended.err) == (0, "")
-    assert ended.out.endswith("  done\n")
+    answer, end = ended.out.splitlines()
+    id = end.removesuffix("  done")
+    assert answer == f"{name}  200 accepted  {id}  waiting for its handlers"
+
+
+def test_the_answer_is_told_before_the_wait(
+    send: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr("receiver.cli.send._follow", lambda *_: told.append(capsys.readouterr().out))
+    assert send("github/push", "--wait").out == ""  # nothing became of it: it was not followed
+    assert [line.endswith("  waiting for its handlers\n") for line in told] == [True]
 
 
 def test_an_event_without_a_handler_is_no_success(send: Callable[..., Ended]) -> None:
@@ -274,7 +285,10 @@ def test_it_says_once_that_nobody_works_and_waits_on(
 def test_wait_needs_the_store_of_the_receiver(project: Path, typed: Typed) -> None:
     ended = typed(project, "send", "stripe/invoice.paid", "--wait", "--to", UNREACHABLE)
     assert ended.code == 1
-    assert ended.err.startswith("postern: there is no store yet\n")
+    assert ended.err == (
+        f"postern: there is no store yet\n  at {project}/postern.db\n"
+        "  Type postern serve in another terminal: it makes one. Or type postern db upgrade\n"
+    )
 
 
 # ── what goes wrong ──

@@ -60,6 +60,15 @@ def test_a_new_store_needs_nobody_and_shows_the_configured_sources(tmp_path: Pat
     )
 
 
+def test_a_broken_configuration_needs_a_person_and_hides_no_source(tmp_path: Path, shop: Stored, typed: Typed) -> None:
+    shop.arrive("evt_1")
+    (tmp_path / "postern.toml").write_text(CONFIG.replace("secrets", "scret"))
+    assert ("the configuration is not valid: [sources.shop]", "postern config check") in needed(typed, tmp_path)
+    ended = typed(tmp_path, "status")
+    assert ended.err.startswith("postern: postern.toml:4: unknown key 'scret' in [sources.shop]\n")
+    assert [line.split()[0] for line in ended.out.splitlines()[1:3]] == ["silent", "shop"]
+
+
 def test_one_screen_tells_of_sources_workers_runs_and_failures(tmp_path: Path, shop: Stored, typed: Typed) -> None:
     shop.receiver("http://127.0.0.1:8000")
     for number in range(2):

@@ -10,6 +10,7 @@ import pytest
 from receiver.errors import UserError
 from receiver.schemes import Headers, Key, Refused, Reply, Request
 from receiver.schemes.handshake import Handshakes, compile_handshakes
+from receiver.schemes.token import Token
 
 NEW, OLD = Key("env:NEW", b"new"), Key("env:OLD", b"old")
 JSON = ((b"content-type", b"application/json"), (b"x-content-type-options", b"nosniff"))
@@ -46,6 +47,23 @@ def test_a_source_without_handshakes_answers_nothing_and_says_so() -> None:
 def test_it_says_for_which_methods_there_are_handshakes() -> None:
     both = handshakes({"method": "HEAD"}, {"method": "GET", "token": "query:a"})
     assert both.methods == {"GET", "HEAD"}
+
+
+def test_where_a_secret_is_compared_nothing_of_it_is_to_be_kept() -> None:
+    words = handshakes(
+        {"method": "GET", "require": {"query:mode": "subscribe", "query:word": "{verify_token}"}},
+        {"method": "GET", "require": {"{query:a}.{query:b}": "x.{verify_token}", "header:X-Word": "{verify_token}"}},
+        {"method": "GET", "token": "query:challenge", "answer": "{token}{verify_token}"},
+    )
+    assert words.query_credentials == {"word", "a", "b"}
+    assert words.credentials == {b"x-word"}
+
+
+def test_a_token_and_the_word_of_a_handshake_are_not_kept_either() -> None:
+    greeting = {"method": "GET", "require": {"query:word": "{verify_token}", "header:X-Word": "{verify_token}"}}
+    scheme = Token({"signature": ["header:X-Token", "query:code"], "handshakes": [greeting]}, "[sources.acme]")
+    assert scheme.query_credentials == {"code", "word"}
+    assert scheme.credentials == {b"x-token", b"x-word"}
 
 
 # ── which request is one ──

@@ -141,6 +141,19 @@ def test_what_is_no_key_is_refused_and_not_repeated(form: str) -> None:
     assert caught.value.__cause__ is None
 
 
+@pytest.mark.parametrize(
+    ("preset", "fix"),
+    [
+        ("discord", "write an Ed25519 key in hex (64 digits), in base64, in PEM or as a JWK"),
+        ("sendgrid", "write a P-256 key in base64, in PEM or as a JWK"),
+    ],
+)
+def test_what_is_no_key_says_which_forms_are_taken(preset: str, fix: str) -> None:
+    with pytest.raises(UserError, match="not a key") as caught:
+        source_of(preset, {"public_keys": ["literal:hunter2"]})
+    assert caught.value.fix == fix
+
+
 @pytest.mark.parametrize(("preset", "key"), [("discord", EC), ("sendgrid", ED), ("paypal", ED), ("plaid", RSA)])
 def test_a_key_of_another_kind_stops_its_source(preset: str, key: Any) -> None:
     with pytest.raises(UserError, match="a key of another kind") as caught:

@@ -418,7 +418,7 @@ def test_a_process_id_that_is_not_here_may_be_that_of_another_container(old: str
         (
             "DROP TABLE alembic_version",
             "there is no store yet",
-            "Start `postern serve` once, or run `postern db upgrade`.",
+            "Type postern serve in another terminal: it makes one. Or type postern db upgrade",
         ),
     ],
 )

@@ -213,7 +213,7 @@ def test_neither_serve_nor_a_worker_makes_tables_there(create: bool) -> None:
     with services.new_postgresql_database() as url:
         with pytest.raises(UserError) as caught:
             open_store(url, create=create)
-        assert (caught.value.what, caught.value.fix) == ("there is no store yet", "Run `postern db upgrade`.")
+        assert (caught.value.what, caught.value.fix) == ("there is no store yet", "Type postern db upgrade")
 
 
 def test_a_database_that_cannot_hold_all_text_is_refused() -> None:

@@ -13,9 +13,10 @@ import pytest
 from receiver.store import Transaction, Unavailable
 from receiver.store.intake import Arrival, Recorded
 from receiver.store.sqlite import SqliteConnection
-from receiver.store.writer import WAITING_BYTES, WAITING_LIMIT, Writer
+from receiver.store.writer import GATHERED, WAITING_BYTES, WAITING_LIMIT, Writer
 from tests.support.rows import count, rows
 from tests.support.stores import arrival, new_file
+from tests.support.until import until
 
 
 class Watched(SqliteConnection):
@@ -214,6 +215,30 @@ def test_an_id_that_another_process_has_taken_is_tried_once_more(bench: Bench) -
 
 async def record(bench: Bench, what: Arrival) -> list[Recorded]:
     return await bench.writer.record(what)
+
+
+def test_what_several_turns_of_the_loop_bring_without_a_pause_shares_one_commit(bench: Bench) -> None:
+    async def one_by_one(many: int) -> None:
+        waiting = []
+        for number in range(many):
+            waiting.append(bench.writer.record(arrival(f"evt_{number}")))
+            await asyncio.sleep(0)
+        await asyncio.gather(*waiting)
+
+    asyncio.run(one_by_one(GATHERED))
+    assert bench.database.commits == 1
+    assert count(bench.file, "event") == GATHERED
+
+
+def test_a_store_in_another_process_gets_at_once_what_one_turn_brings(bench: Bench) -> None:
+    async def one_turn() -> None:
+        waiting = bench.writer.record(arrival("evt_1"))
+        await asyncio.sleep(0)
+        until(lambda: bench.database.commits == 1, 5)  # the loop stands still meanwhile
+        await waiting
+
+    bench.database.works_here = False
+    asyncio.run(one_turn())
 
 
 def test_what_is_gathered_while_the_writer_closes_is_told_so(bench: Bench) -> None:
