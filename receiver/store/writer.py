@@ -30,7 +30,7 @@ GATHERED = 128  # writes that one event loop brings: with as many, it waits for 
 CLOSED = "the store is closed"
 CONFLICTS = 3  # with other processes' transactions, before it is an outage
 CONFLICT_PAUSE_S = 0.05
-SURE_S = 0.1  # after a commit; later the store may be another one, and must be asked even about what is remembered
+SURE_S = 0.1  # after an arrival was stored; later the store may be another one, and must be asked even about what is remembered
 WAITING_LIMIT = 4096  # arrivals, and
 WAITING_BYTES = 128 << 20  # of them: beyond it they are answered 503, so that memory is bounded where the disk hangs
 
@@ -100,7 +100,7 @@ class Writer:
         self._arrivals = 0
         self._arrivals_bytes = 0
         self._recent = Recent()
-        self._committed_at = -math.inf
+        self._stored_at = -math.inf
         self._closed = False
         self._hush = Hush()
         self._thread = threading.Thread(target=self._loop, name="store-writer", daemon=True)
@@ -116,7 +116,7 @@ class Writer:
 
     def record_for(self, waiter: Waiter, arrival: Arrival) -> None:
         """The same, and `waiter` is told, on this event loop: for who has no need of a future, which costs a turn."""
-        if self._clock() - self._committed_at < SURE_S and (known := self._recent.find(arrival)) is not None:
+        if self._clock() - self._stored_at < SURE_S and (known := self._recent.find(arrival)) is not None:
             waiter.set_result(known)
             return
         if self._arrivals >= WAITING_LIMIT or self._arrivals_bytes > WAITING_BYTES:
@@ -210,9 +210,10 @@ class Writer:
             self._connection.commit()
         except Exception as error:
             return self._after(error, batch, failed)
-        self._committed_at = self._clock()
-        for pending in kinds.get(intake.add, ()):
-            self._recent.add(pending.item, pending.value)
+        if arrivals := kinds.get(intake.add):
+            self._stored_at = self._clock()
+            for pending in arrivals:
+                self._recent.add(pending.item, pending.value)
         return tx.brought_work
 
     def _after(self, error: Exception, batch: list[Pending], failed: int) -> bool:
