@@ -30,7 +30,9 @@ GATHERED = 128  # writes that one event loop brings: with as many, it waits for 
 CLOSED = "the store is closed"
 CONFLICTS = 3  # with other processes' transactions, before it is an outage
 CONFLICT_PAUSE_S = 0.05
-SURE_S = 0.1  # after an arrival was stored; later the store may be another one, and must be asked even about what is remembered
+SURE_S = (
+    0.1  # after an arrival was stored; later the store may be another one: it is asked about what is remembered, too
+)
 WAITING_LIMIT = 4096  # arrivals, and
 WAITING_BYTES = 128 << 20  # of them: beyond it they are answered 503, so that memory is bounded where the disk hangs
 

@@ -3,6 +3,7 @@
 import signal
 import socket
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from sqlmodel import SQLModel
 from receiver.store.database import database_at
 from receiver.store.move import Copied, move
 from receiver.store.sqlite import SqliteDatabase
+from receiver.store.writer import SURE_S
 from tests.receiver.cli.conftest import Ended, Serving, postern
 from tests.support.inside import PATH, STRIPE
 from tests.support.postern import serving, write_project
@@ -229,6 +231,7 @@ def test_a_receiver_that_stood_still_meanwhile_takes_nothing_in(shop: Path, at: 
         try:
             forget(at)
             moved(at, f"sqlite:///{new}")
+            time.sleep(SURE_S)
         finally:
             receiver.signal(signal.SIGCONT)
         assert [deliver(port, name) for name in ("evt_1", "evt_2")] == [503, 503]
