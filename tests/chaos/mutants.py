@@ -32,11 +32,11 @@ class Mutant:
 
 
 def ack_before_commit(original: Any) -> Any:
-    from receiver.store.writer import _apply
+    from receiver.store.writer import _apply, _kinds
 
     def commit(writer: Any, batch: Any, *, again: bool = False) -> Any:
         tx = writer._connection.begin()
-        _apply(tx, batch)
+        _apply(tx, _kinds(batch))
         writer._report(batch)
         time.sleep(SLOW_COMMIT_S)
         writer._connection.commit()
