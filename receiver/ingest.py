@@ -32,7 +32,7 @@ from receiver.wellformed import Limits, check_method, check_request, too_large
 log = logging.getLogger("postern.intake")
 
 AT_ONCE: Final = 512  # deliveries; and where another process commits them, while the next ones are verified:
-AT_ONCE_ELSEWHERE: Final = 32
+AT_ONCE_ELSEWHERE: Final = 16
 JSON: Final = b"content-type: application/json\r\n"
 
 
