@@ -161,7 +161,7 @@ class Intake:
         else:
             events = delivery.arrival.events
             batch = bool(events) and events[0].item is not None
-            delivery.answer(Answer(200, JSON, _answer(delivery.recorded, batch=batch)))
+            delivery.answer(Answer(200, JSON, _outcomes(delivery.recorded, batch=batch)))
         return True
 
     def refuse(self, delivery: Delivery, error: BaseException) -> Answer:
@@ -249,7 +249,7 @@ def arrival_of(source: Source, request: Request, head: bytes, now_us: int) -> Ar
     return Arrival(source.name, head, body, sha256(body).digest(), now_us, source.dedupe_window_us, events)
 
 
-def _answer(recorded: list[Recorded], *, batch: bool) -> bytes:
+def _outcomes(recorded: list[Recorded], *, batch: bool) -> bytes:
     if not batch and len(recorded) == 1:
         return _shown(recorded[0])
     return b'{"events": [%s]}' % b", ".join(map(_shown, recorded))

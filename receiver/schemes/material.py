@@ -28,12 +28,6 @@ Private = ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey | rsa.RSAPrivat
 
 _LEAST_RSA_BITS: Final = 2048
 _RAW: Final = 32  # bytes of an Ed25519 key
-_FORMS: Final = {
-    "Ed25519": "hex (64 digits), in base64, in PEM or as a JWK",
-    "P-256": "base64, in PEM or as a JWK",
-    "RSA": "base64, in PEM or as a JWK",
-}
-"""What `read_material` takes, for people."""
 _HEX = re.compile(rb"[0-9a-fA-F]{64}")
 _BASE64 = re.compile(rb"[A-Za-z0-9+/]+={0,2}")
 _BASE64URL = re.compile(r"[A-Za-z0-9_-]+")
@@ -76,7 +70,8 @@ def read_certificates(text: bytes) -> tuple[x509.Certificate, ...]:
 def material_key(reference: str, text: bytes, kind: str, where: str) -> Key:
     """The key of this kind that a text holds: `Ed25519`, `P-256` or `RSA`."""
     article = "an" if kind in ("Ed25519", "RSA") else "a"
-    fix = f"write {article} {kind} key in {_FORMS.get(kind, 'base64, in PEM or as a JWK')}"
+    in_hex = "hex (64 digits), in " if kind == "Ed25519" else ""
+    fix = f"write {article} {kind} key in {in_hex}base64, in PEM or as a JWK"
     try:
         material = read_material(text)
     except ValueError as error:
